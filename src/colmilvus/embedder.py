@@ -1,0 +1,55 @@
+"""What turns entities and queries into multi-vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
+
+from colmilvus.entity import Entity, ImageLike, Metric, MultiVector
+
+__all__ = ["Embedder", "Query", "SearchMode", "Unreadable", "preferred_mode"]
+
+SearchMode: TypeAlias = Literal["late_interaction", "text", "hybrid"]
+Setting: TypeAlias = str | int | float | bool | None
+Query: TypeAlias = str | ImageLike
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """What an embedder gives in place of vectors for an entity that it cannot read, as a picture for a text model."""
+
+    reason: str
+
+
+@runtime_checkable
+class Embedder(Protocol):
+    """Anything that has these is an embedder; there is nothing to inherit from and nowhere to register.
+
+    ``name``, ``dim``, ``metric`` and ``settings`` (a flat mapping: checkpoint, revision, pooling ...) are stored with
+    the collection, and a collection is only opened with an embedder that has the same. An embedder may also have
+    ``mode``, the search mode that suits it best; late interaction if it says nothing.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def dim(self) -> int: ...
+    @property
+    def metric(self) -> Metric: ...
+    @property
+    def settings(self) -> Mapping[str, Setting]: ...
+
+    def embed_entities(self, entities: Sequence[Entity]) -> Sequence[MultiVector | Unreadable]:
+        """One multi-vector for each entity, in order; Unreadable where it holds nothing that this model reads."""
+        ...
+
+    def embed_queries(self, queries: Sequence[Query]) -> Sequence[MultiVector]:
+        """One multi-vector for each query, in order. Raises InvalidQuery for one that cannot be embedded."""
+        ...
+
+
+def preferred_mode(embedder: Embedder | None) -> SearchMode:
+    """The search mode that suits the embedder: what it says itself, otherwise late interaction."""
+    mode: SearchMode = getattr(embedder, "mode", "late_interaction")
+    return mode

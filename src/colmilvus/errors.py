@@ -1,0 +1,121 @@
+"""What can go wrong, by what the user can do about it.
+
+* ColmilvusError
+  + InvalidInput (also a ValueError)
+    - InvalidVectors
+    - InvalidEntity
+    - InvalidQuery
+    - InvalidFilter
+  + UnreadableFile
+  + MissingExtra (also an ImportError)
+  + Unsupported (also a NotImplementedError)
+  + CollectionNotFound (also a LookupError)
+  + CollectionMismatch
+  + DatabaseError
+    - DatabaseInUse
+    - DatabaseDamaged
+    - ServerError
+"""
+
+from __future__ import annotations
+
+from os import PathLike, fspath
+
+__all__ = [
+    "CollectionMismatch",
+    "CollectionNotFound",
+    "ColmilvusError",
+    "DatabaseDamaged",
+    "DatabaseError",
+    "DatabaseInUse",
+    "InvalidEntity",
+    "InvalidFilter",
+    "InvalidInput",
+    "InvalidQuery",
+    "InvalidVectors",
+    "MissingExtra",
+    "ServerError",
+    "UnreadableFile",
+    "Unsupported",
+]
+
+
+class ColmilvusError(Exception):
+    """Every error that this package raises on purpose is one of these."""
+
+
+class InvalidInput(ColmilvusError, ValueError):
+    """A value that was passed in cannot be used as it is."""
+
+
+class InvalidVectors(InvalidInput):
+    """A multi-vector has a wrong shape or dimension, a value that is no finite number, or too many vectors."""
+
+
+class InvalidEntity(InvalidInput):
+    """An entity has an id, text or metadata that a Milvus server would not take."""
+
+
+class InvalidQuery(InvalidInput):
+    """A query is blank, of an unknown kind, or asks for what its mode cannot give."""
+
+
+class InvalidFilter(InvalidInput):
+    """A filter has an unknown operator, a value of a wrong kind, or a syntax that Milvus does not read."""
+
+
+class UnreadableFile(ColmilvusError):
+    """A file, or one page of it, cannot be read; ``source``, ``page`` and ``reason`` say which and why.
+
+    ``page`` is 1-based and None where the whole file is meant; ``id`` is the id that the page's entity would have had.
+    """
+
+    def __init__(
+        self, source: str | PathLike[str], reason: str, *, page: int | None = None, id: str | None = None
+    ) -> None:
+        self.source = fspath(source)
+        self.reason = reason
+        self.page = page
+        self.id = id
+        where = self.source if page is None else f"{self.source}, page {page}"
+        super().__init__(f"{where}: {reason}")
+
+
+class MissingExtra(ColmilvusError, ImportError):
+    """A part of this package needs a library that is not installed."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        self.extra = extra
+        super().__init__(f"{what} needs the '{extra}' extra: pip install 'colmilvus[{extra}]'")
+
+
+class Unsupported(ColmilvusError, NotImplementedError):
+    """What was asked for exists, but not here; the message says where."""
+
+
+class CollectionNotFound(ColmilvusError, LookupError):
+    """The database has no collection of that name."""
+
+
+class CollectionMismatch(ColmilvusError):
+    """A collection exists, but was made with another embedder, dimension, metric or schema."""
+
+
+class DatabaseError(ColmilvusError):
+    """The database, or the server that holds it, cannot do what was asked."""
+
+
+class DatabaseInUse(DatabaseError):
+    """Another process holds the database; ``address`` is where it can be reached, if that is known."""
+
+    def __init__(self, message: str, address: str | None = None) -> None:
+        self.address = address
+        super().__init__(message)
+
+
+class DatabaseDamaged(DatabaseError):
+    """What lies on disk is not what was written; the message names the file."""
+
+
+class ServerError(DatabaseError):
+    """A Milvus server refused a request or did not answer; the original error is the cause."""
