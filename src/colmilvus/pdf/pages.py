@@ -1,0 +1,208 @@
+"""From files to entities, page by page, past what cannot be read."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+
+from colmilvus.entity import Entity
+from colmilvus.errors import InvalidInput, UnreadableFile
+from colmilvus.pdf import frames, poppler, pypdfium
+from colmilvus.pdf.files import File, Source, list_files
+from colmilvus.pdf.reader import Reader, blank
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+__all__ = ["Backend", "OnError", "PageImage", "Pages", "read_pages"]
+
+Backend: TypeAlias = Literal["pypdfium2", "pdf2image"]
+OnError: TypeAlias = Literal["warn", "raise"] | Callable[[UnreadableFile], object]
+
+PATIENCE = 100  # a damaged PDF can claim a million pages: after so many in a row that cannot be read, the rest is one
+
+
+def read_pages(
+    source: Source | Iterable[Source],
+    *,
+    password: str | None = None,
+    pages: Iterable[int] | None = None,
+    root: str | PathLike[str] | None = None,
+    name: str | None = None,
+    on_error: OnError = "warn",
+    backend: Backend = "pypdfium2",
+    dpi: float = 150,
+) -> Pages:
+    """The pages of PDFs and image files, one entity each, read as they are asked for.
+
+    ``source`` is a path, bytes, an open binary file, or an iterable of them. Folders are searched, in order and with
+    the folders inside them, for PDF, PNG, JPEG, TIFF and WebP; each frame of a TIFF is a page. ``pages`` chooses pages
+    by number, from 1. A page's ``document`` is the file's absolute path, with ``root`` its path below that folder, for
+    bytes and open files ``name`` or the content's digest; its ``id`` is document, ``#`` and page number; its
+    ``version`` is the file's digest, None where ``pages`` chooses. ``metadata`` holds ``source``, ``page`` (from 1),
+    ``page_label`` (what the PDF calls it) and ``total_pages``. The picture is drawn when it is opened, at ``dpi``
+    dots an inch or at as many as 16 million pixels allow.
+
+    What cannot be read is left out and listed in ``failures`` of what is returned: with a warning, with
+    ``on_error="raise"`` by raising it, or by a call of the function given.
+
+    Raises UnreadableFile at once for a file or folder that is not there or a folder with nothing to read,
+    InvalidInput for arguments that fit nothing, and MissingExtra when the first PDF is met without a library for it.
+    """
+    numbers = None if pages is None else _page_numbers(pages)
+    if backend not in get_args(Backend):
+        raise InvalidInput(f"backend is one of {', '.join(map(repr, get_args(Backend)))}; got {backend!r}")
+    if not callable(on_error) and on_error not in ("warn", "raise"):
+        raise InvalidInput(f"on_error is 'warn', 'raise' or a function of an UnreadableFile; got {on_error!r}")
+    if not (isinstance(dpi, (int, float)) and math.isfinite(dpi) and dpi > 0):
+        raise InvalidInput(f"dpi is a number above 0, such as 150; got {dpi!r}")
+    if backend == "pdf2image":
+        poppler.check_installed()
+    return Pages(list_files(source, password=password, root=root, name=name), numbers, on_error, backend, dpi)
+
+
+def _page_numbers(pages: Iterable[int]) -> tuple[int, ...]:
+    if isinstance(pages, (int, str, bytes)):
+        raise InvalidInput(f"pages is a list or range of page numbers, such as [1, 2] or range(1, 4); got {pages!r}")
+    numbers = tuple(dict.fromkeys(pages))
+    for number in numbers:
+        if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+            raise InvalidInput(f"pages are counted from 1; got {number!r}")
+    if not numbers:
+        raise InvalidInput("pages names no page; leave it out to read them all")
+    return numbers
+
+
+@dataclass(frozen=True)
+class _Drawing:
+    reader: Reader
+    name: str
+    dpi: float
+
+
+@dataclass(frozen=True, eq=False)
+class PageImage:
+    """The picture of a page, drawn each time that it is opened; it holds no pixels and keeps no file open."""
+
+    file: File
+    number: int
+    drawing: _Drawing
+    has_text: bool
+
+    @property
+    def key(self) -> str:
+        """The file's digest, the page's number, and how it is drawn."""
+        return f"page:{self.file.digest}:{self.number}:{self.drawing.name}:{self.drawing.dpi:g}"
+
+    def open(self) -> Image.Image:
+        """Draw the page, RGB.
+
+        Raises UnreadableFile if it cannot be drawn, and if the file has changed since the page was read. Warns of a
+        page that comes out blank although it has text.
+        """
+        self.file.check_unchanged()
+        image = self.drawing.reader.draw(self.file, self.number, self.drawing.dpi)
+        if self.has_text and blank(image):
+            reason = "is drawn blank although it has a text layer; its fonts may be missing from the file"
+            warnings.warn(str(self.file.unreadable(reason, self.number)), stacklevel=2)
+        return image
+
+
+class Pages(Iterator[Entity]):
+    """The entities of the pages, to be gone through once; ``failures`` lists what could not be read up to now."""
+
+    def __init__(
+        self,
+        files: Sequence[File | UnreadableFile],
+        numbers: Sequence[int] | None,
+        on_error: OnError,
+        backend: Backend,
+        dpi: float,
+    ) -> None:
+        self.failures: list[UnreadableFile] = []
+        self._numbers = numbers
+        self._on_error = on_error
+        self._backend: Backend = backend
+        self._dpi = dpi
+        self._results = self._all(deque(files))
+
+    def __next__(self) -> Entity:
+        for result in self._results:
+            if isinstance(result, Entity):
+                return result
+            self._failed(result)
+        raise StopIteration
+
+    def _all(self, files: deque[File | UnreadableFile]) -> Iterator[Entity | UnreadableFile]:
+        while files:
+            file = files.popleft()
+            if isinstance(file, UnreadableFile):
+                yield file
+                continue
+            try:
+                yield from self._of(file)
+            except UnreadableFile as failure:
+                yield failure
+
+    def _of(self, file: File) -> Iterator[Entity | UnreadableFile]:
+        file.check_unchanged()
+        drawing = self._reader(file)
+        total = drawing.reader.count(file)
+        lost = 0
+        for number in _chosen(self._numbers, total):
+            try:
+                yield self._page(file, number, total, drawing)
+                lost = 0
+            except UnreadableFile as failure:
+                yield failure
+                lost += 1
+            if lost == PATIENCE:
+                raise file.unreadable(f"{PATIENCE} pages in a row cannot be read; given up at page {number} of {total}")
+        yield from _beyond(file, self._numbers, total)
+
+    def _reader(self, file: File) -> _Drawing:
+        if file.kind() == "image":
+            return _Drawing(frames, "image", 0)
+        if self._backend == "pdf2image":
+            return _Drawing(poppler, "pdf2image", self._dpi)
+        if pypdfium.needs_xfa(file):
+            reason = "is an XFA form, which PDFium does not fill in; what is read is the page that stands in for it"
+            warnings.warn(str(file.unreadable(reason)), stacklevel=5)
+        return _Drawing(pypdfium, "pypdfium2", self._dpi)
+
+    def _page(self, file: File, number: int, total: int, drawing: _Drawing) -> Entity:
+        file.check_unchanged()
+        text, label = drawing.reader.read(file, number)
+        return Entity(
+            id=file.page_id(number),
+            text=text,
+            image=PageImage(file, number, drawing, bool(text)),
+            document=file.document,
+            version=file.digest if self._numbers is None else None,
+            metadata={"source": file.source, "page": number, "page_label": label, "total_pages": total},
+        )
+
+    def _failed(self, failure: UnreadableFile) -> None:
+        self.failures.append(failure)
+        if callable(self._on_error):
+            self._on_error(failure)
+        elif self._on_error == "raise":
+            raise failure
+        else:
+            warnings.warn(str(failure), stacklevel=3)
+
+
+def _chosen(numbers: Sequence[int] | None, total: int) -> Iterable[int]:
+    return range(1, total + 1) if numbers is None else [number for number in numbers if number <= total]
+
+
+def _beyond(file: File, numbers: Sequence[int] | None, total: int) -> Iterator[UnreadableFile]:
+    beyond = [number for number in numbers or () if number > total]
+    if beyond:
+        others = f", nor the {len(beyond) - 1} others asked for" if len(beyond) > 1 else ""
+        yield file.unreadable(f"there is no page {beyond[0]}{others}: the last page is {total}", beyond[0])
