@@ -1,0 +1,100 @@
+"""The folder of a database: what lies in it, who holds it, and where the holder can be reached.
+
+``format.json``   the number of the format
+``LOCK/``         a directory, where Milvus Lite wants a file: so plain Milvus Lite refuses the folder
+``address.json``  uri, token and process of the engine that holds the folder; readable by its user only
+``lite/``         Milvus Lite's data with the vectors beside them; the lock between processes is Lite's, in here
+``images/``       page pictures, which are not the engine's
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from colmilvus.errors import DatabaseDamaged, DatabaseError
+
+__all__ = ["FORMAT", "forget_address", "lite_folder", "prepare", "read_address", "write_address"]
+
+FORMAT = 1
+OURS = {"LOCK", "format.json", "format.json.new", "images", "lite", "address.json", "address.json.new"}
+
+
+def prepare(path: Path) -> None:
+    """Make the folder if it is missing. Raises DatabaseError where ``path`` is something else, or of a newer format."""
+    if not path.parent.is_dir():
+        raise DatabaseError(f"{path}: the folder {path.parent} does not exist; create it first")
+    if path.exists() and not path.is_dir():
+        raise DatabaseError(f"{path} is a file, not a database folder; give another path, or move the file away")
+    if not (path / "format.json").exists():
+        _begin(path)
+    _check_format(path)
+    (path / "LOCK").mkdir(exist_ok=True)
+
+
+def lite_folder(path: Path) -> Path:
+    """Where Milvus Lite keeps its data."""
+    return path / "lite"
+
+
+def _begin(path: Path) -> None:
+    found = {entry.name for entry in path.iterdir()} if path.exists() else set()
+    if (path / "LOCK").is_file() or "collections" in found:
+        raise DatabaseError(
+            f"{path} is a database of plain Milvus Lite, without arrays of structs; open it with "
+            "pymilvus.MilvusClient, and give another path here"
+        )
+    if found - OURS:
+        raise DatabaseError(
+            f"{path} is a folder with other files in it, such as {min(found - OURS)!r}; give another path"
+        )
+    path.mkdir(exist_ok=True)
+    (path / "LOCK").mkdir(exist_ok=True)
+    _write(path / "format.json", {"format": FORMAT}, 0o644)
+
+
+def _check_format(path: Path) -> None:
+    file = path / "format.json"
+    try:
+        number = json.loads(file.read_text("utf-8"))["format"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise DatabaseDamaged(f"{file} does not say the number of the database's format") from error
+    if number != FORMAT:
+        raise DatabaseError(
+            f"{path} has format {number}, this version of colmilvus reads format {FORMAT}; "
+            "open it with the version that wrote it: pip install -U colmilvus"
+        )
+
+
+def write_address(path: Path, uri: str, token: str) -> None:
+    """Leave word of the running engine, for the user's other processes."""
+    _write(path / "address.json", {"uri": uri, "token": token, "pid": os.getpid()}, 0o600)
+
+
+def read_address(path: Path) -> dict[str, Any]:
+    """``uri``, ``token`` and ``pid`` of the engine that holds the folder; empty where it left no word."""
+    try:
+        found = json.loads((path / "address.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def forget_address(path: Path) -> None:
+    """Remove the word of an engine that is no longer there."""
+    with suppress(OSError):
+        (path / "address.json").unlink()
+
+
+def _write(path: Path, content: dict[str, Any], mode: int) -> None:
+    new = path.with_name(path.name + ".new")
+    with suppress(FileNotFoundError):
+        new.unlink()
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as file:
+        json.dump(content, file)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)

@@ -1,0 +1,205 @@
+"""Milvus Lite's collection with what the engine adds: structs, their stores and searches, its own analyzers."""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pymilvus.grpc_gen import milvus_pb2, schema_pb2
+
+from colmilvus.embedded.analyzers import create_analyzer
+from colmilvus.embedded.lite.names import (
+    BM25Expr,
+    FunctionType,
+    build_projection_plan,
+    materialize_record,
+    project_record,
+)
+from colmilvus.embedded.lite.snapshot import Snapshot
+from colmilvus.embedded.lite.threads import SafeCollection
+from colmilvus.embedded.scan import scores
+from colmilvus.embedded.schema import Struct, Vector, read_structs, row_field
+from colmilvus.embedded.vectors import Column, VectorStore
+from colmilvus.errors import DatabaseDamaged
+
+__all__ = ["NOTES", "REQUEST", "EngineCollection", "analyzer_params", "pack_query"]
+
+REQUEST = "[request]"
+NOTES = "[index]"
+UNFLUSHED_TEXTS = 300
+KINDS = {"MAX_SIM": "COSINE", "MAX_SIM_COSINE": "COSINE", "MAX_SIM_IP": "IP", "MAX_SIM_L2": "L2"}
+
+logger = logging.getLogger(__name__)
+
+
+class EngineCollection(SafeCollection):
+    """A collection of the engine; ``request`` is what it was made with, ``proto`` its schema as the user wrote it."""
+
+    @classmethod
+    def adopt(cls, collection: Any) -> EngineCollection:
+        """Turn a collection that Milvus Lite has just made or opened into the engine's. Raises DatabaseDamaged."""
+        collection.__class__ = cls
+        collection.stores = {}
+        collection.begin()
+        try:
+            collection.begin_structs()
+        except BaseException:
+            collection.close()
+            raise
+        return collection  # type: ignore[no-any-return]  # its class was just set
+
+    def begin_structs(self) -> None:
+        """Read the schema, open the stores, and load what a server would hold loaded."""
+        self.request = milvus_pb2.CreateCollectionRequest()
+        self.request.ParseFromString(base64.b64decode(self._schema.properties.get(REQUEST, "")))
+        self.proto = schema_pb2.CollectionSchema.FromString(self.request.schema)
+        self.structs = read_structs(self.proto)
+        self.fields_in_snapshots = tuple(row_field(name) for name in self.structs)
+        self.stores: dict[str, VectorStore] = {}
+        for i, struct in enumerate(self.structs.values()):
+            columns = [Column(vector.dim, vector.dtype) for vector in struct.vectors]
+            self.stores[struct.name] = VectorStore(Path(self.data_dir, "structs", str(i)), columns, len(struct.scalars))
+        self._check_rows()
+        self._use_analyzers()
+        self.loaded_by_user = bool(self._index_specs)
+        if self.loaded_by_user:
+            self._load_again()
+
+    def _load_again(self) -> None:
+        try:
+            self.load()
+        except Exception:
+            logger.exception("collection %s could not be loaded; load_collection says why", self.name)
+
+    def _check_rows(self) -> None:
+        for name, store in self.stores.items():
+            field = row_field(name)
+            columns = [segment.table.column(field) for segment in self._segments_snapshot() if segment.num_rows]
+            columns += [batch.column(field) for batch in self._memtable._insert_batches]
+            largest = max((int(column.to_numpy(zero_copy_only=False).max()) for column in columns), default=-1)
+            if largest >= len(store):
+                raise DatabaseDamaged(
+                    f"{self._data_dir}: collection {self.name!r} refers to record {largest} of {name!r}, "
+                    f"but {store.folder} ends before record {len(store)}"
+                )
+
+    def _use_analyzers(self) -> None:
+        params = {field.name: analyzer_params(field) for field in self.proto.fields}
+        operators = self._ingestion_chain.operators if self._ingestion_chain else []
+        for function, operator in zip(self._schema.functions, operators, strict=True):
+            if function.function_type == FunctionType.BM25:
+                analyzer = create_analyzer(params.get(function.input_field_names[0]))
+                self._bm25_analyzers[function.output_field_names[0]] = analyzer
+                operator._expr = BM25Expr(analyzer)
+
+    def close(self) -> None:
+        super().close()
+        for store in self.stores.values():
+            store.close()
+
+    # Searches
+
+    def vector(self, field: str | None) -> Vector | None:
+        """The struct's vector sub-field that a search on ``field`` means, if it means one."""
+        if not field:
+            field = self._resolve_anns_field(None)
+        return next((found for struct in self.structs.values() if (found := struct.vector(field))), None)
+
+    def struct_of(self, vector: Vector) -> Struct:
+        return next(struct for struct in self.structs.values() if vector in struct.vectors)
+
+    def metric(self, field: str) -> str | None:
+        """The metric that the index on ``field`` was made with, as its maker wrote it."""
+        spec = self._index_specs.get(field)
+        return None if spec is None else str(self.notes(field)["params"]["metric_type"])
+
+    def notes(self, field: str) -> dict[str, Any]:
+        """What CreateIndex was told: the ``name`` of the index on ``field`` and its ``params``."""
+        spec = self._index_specs[field]
+        params = {"index_type": spec.index_type, "metric_type": spec.metric_type}
+        return dict(spec.build_params.get(NOTES, {"name": field, "params": params}))
+
+    def require_loaded(self) -> None:
+        """Raise Milvus Lite's error where the collection is released."""
+        self._require_loaded()
+
+    def indexed_fields(self) -> list[str]:
+        return list(self._index_specs)
+
+    def _resolve_anns_field(self, anns_field: str | None) -> str:
+        sparse = [f.name for f in self._schema.fields if f.dtype.name == "SPARSE_FLOAT_VECTOR"]
+        if not anns_field and self._vector_name is None and len(sparse) == 1:
+            return str(sparse[0])
+        return str(super()._resolve_anns_field(anns_field or None))
+
+    def resolve_search_metric(self, anns_field: str | None = None, metric_type: str | None = None) -> str:
+        vector = self.vector(anns_field)
+        if vector is None:
+            return str(super().resolve_search_metric(anns_field, metric_type))
+        return "L2" if self.metric(vector.field) == "MAX_SIM_L2" else "IP"
+
+    def search(self, query_vectors: list[Any], **options: Any) -> list[list[dict[str, Any]]]:
+        vector = self.vector(options.get("anns_field"))
+        if vector is not None:
+            return self._search_struct(vector, query_vectors, options)
+        if self.resolve_search_metric(options.get("anns_field"), options.get("metric_type")) == "BM25":
+            self._before_text_search(options)
+        with self._reading():
+            return list(super().search(query_vectors, **options))
+
+    def _before_text_search(self, options: dict[str, Any]) -> None:
+        # Lite indexes unflushed texts anew in every search, and compares the bounds with negative scores.
+        if self._memtable.size() > UNFLUSHED_TEXTS:
+            self.flush()
+        for bound in ("radius", "range_filter"):
+            if options.get(bound) is not None:
+                options[bound] = -options[bound]
+
+    def _search_struct(self, vector: Vector, queries: list[str], options: dict[str, Any]) -> list[list[dict[str, Any]]]:
+        self._require_loaded()
+        found = self.snapshot(options.get("expr"), options.get("partition_names"), options.get("timezone"))
+        struct = self.struct_of(vector)
+        store, rows = self.stores[struct.name], found.rows[row_field(struct.name)]
+        filled = np.flatnonzero(store.counts(rows))
+        lists = [unpack_query(query, vector) for query in queries]
+        kind = KINDS[self.metric(vector.field) or "MAX_SIM"]
+        plan = build_projection_plan(options.get("output_fields"), self._schema, api_kind="search")
+        hits = []
+        for line in scores(store, vector.column, rows[filled], lists, kind):
+            best = _best(line, options.get("offset", 0), options["top_k"], ascending=kind == "L2")
+            hits.append([self._hit(found, filled[i], line[i], plan) for i in best])
+        return hits
+
+    def _hit(self, found: Snapshot, at: int, score: np.float32, plan: Any) -> dict[str, Any]:
+        entity = project_record(materialize_record(found.places[at]), self._schema, plan)
+        return {"id": found.keys[at], "distance": float(score), "entity": entity}
+
+
+def unpack_query(text: str, vector: Vector) -> NDArray[Any]:
+    """The query vectors ``(n, dim)`` that ``pack_query`` wrote."""
+    return np.frombuffer(base64.b64decode(text), vector.dtype).reshape(-1, vector.dim)
+
+
+def pack_query(raw: bytes) -> bytes:
+    """An embedding list as the text that Milvus Lite's decoder lets through."""
+    return base64.b64encode(raw)
+
+
+def _best(line: NDArray[np.float32], skip: int, limit: int, *, ascending: bool) -> NDArray[np.int64]:
+    key = line if ascending else -line
+    count = min(skip + limit, len(key))
+    if not count:
+        return np.zeros(0, np.int64)
+    best = np.argpartition(key, count - 1)[:count]
+    return np.asarray(best[np.argsort(key[best], kind="stable")][skip:])
+
+
+def analyzer_params(field: Any) -> dict[str, Any] | None:
+    """The ``analyzer_params`` of a field message."""
+    written = next((pair.value for pair in field.type_params if pair.key == "analyzer_params"), None)
+    return json.loads(written) if written else None

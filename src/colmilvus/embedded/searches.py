@@ -1,0 +1,157 @@
+"""The rules for searches: what a server takes, and the form in which Milvus Lite's decoder lets it through.
+
+Source of the rules: Milvus 2.6.20 to 3.0, ``internal/proxy/task_search.go`` and ``internal/core/src/query/Plan.cpp``.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+from pymilvus.grpc_gen import common_pb2, schema_pb2
+
+from colmilvus.embedded.lite import EngineCollection, pack_query
+from colmilvus.embedded.refusal import NO_INDEX, Refused
+from colmilvus.embedded.schema import Vector
+
+__all__ = ["MOST", "check_window", "prepare_hybrid", "prepare_search"]
+
+MOST = 16384
+EMBEDDING_LISTS = {schema_pb2.FloatVector: 301, schema_pb2.Float16Vector: 302}
+LISTS = range(300, 400)
+TEXT = 21
+
+
+def prepare_search(request: Any, collection: EngineCollection) -> None:
+    """Check a SearchRequest and put its embedding lists into Lite's form. Raises Refused."""
+    params = _parameters(request.search_params)
+    _check_limits(params)
+    vector = _vector(collection, params)
+    if vector is None:
+        _check_plain(request, params)
+        return
+    _check_by_name(request, params, vector)
+    _check_metric(collection, vector, params)
+    request.placeholder_group = _packed(request.placeholder_group, vector)
+
+
+def prepare_hybrid(request: Any, collection: EngineCollection) -> None:
+    """The same for every part of a HybridSearchRequest. Raises Refused."""
+    rank = _parameters(request.rank_params)
+    _check_limits({"topk": rank.get("limit", 10), "offset": rank.get("offset", 0)})
+    for part in request.requests:
+        vector = _vector(collection, _parameters(part.search_params))
+        if vector is not None and rank.get("group_by_field"):
+            raise Refused(f"group by is not supported for vector array (embedding list) fields: {vector.field}")
+        prepare_search(part, collection)
+
+
+def check_window(limit: int, offset: int) -> None:
+    """Refuse a window of results that is wider than a server's."""
+    if not 0 < limit <= MOST:
+        raise Refused(f"topk [{limit}] is invalid, it should be in range [1, {MOST}]")
+    if offset < 0 or limit + offset > MOST:
+        raise Refused(
+            f"invalid max query result window, (offset+limit) should be in range [1, {MOST}], but got {limit + offset}"
+        )
+
+
+def _parameters(pairs: Any) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        try:
+            found[pair.key] = json.loads(pair.value)
+        except ValueError:
+            found[pair.key] = pair.value
+    inner = found.get("params")
+    return {**inner, **found} if isinstance(inner, dict) else found
+
+
+def _check_limits(params: dict[str, Any]) -> None:
+    try:
+        check_window(int(params.get("topk", 1)), int(params.get("offset", 0)))
+    except (TypeError, ValueError):
+        raise Refused(f"topk [{params.get('topk')}] or offset [{params.get('offset')}] is no integer") from None
+
+
+def _vector(collection: EngineCollection, params: dict[str, Any]) -> Vector | None:
+    field = params.get("anns_field")
+    if not collection.structs:
+        return None
+    vector = collection.vector(field if isinstance(field, str) else None)
+    if vector is None and isinstance(field, str) and field not in {f.name for f in collection.proto.fields}:
+        raise Refused(f"failed to get field schema by name: fieldName({field}) not found")
+    return vector
+
+
+def _check_plain(request: Any, params: dict[str, Any]) -> None:
+    group = common_pb2.PlaceholderGroup.FromString(request.placeholder_group)
+    if any(len(holder.values) > MOST for holder in group.placeholders):
+        raise Refused(f"nq [{len(group.placeholders[0].values)}] is invalid, it should be in range [1, {MOST}]")
+    if any(holder.type in LISTS for holder in group.placeholders):
+        field = params.get("anns_field") or "the vector field"
+        raise Refused(f"search type mismatch: {field} holds no embedding lists, search it with plain vectors")
+
+
+def _check_by_name(request: Any, params: dict[str, Any], vector: Vector) -> None:
+    of = f"for vector array (embedding list) fields: {vector.field}"
+    if params.get("radius") is not None or params.get("range_filter") is not None:
+        raise Refused(f"range search is not supported {of}")
+    if params.get("iterator") or params.get("search_iter_v2"):
+        raise Refused(f"search iterator is not supported {of}")
+    if params.get("group_by_field"):
+        raise Refused(f"group by is not supported {of}")
+    if "ids" in request.DESCRIPTOR.fields_by_name and request.WhichOneof("search_input") == "ids":
+        raise Refused(f"array of vector is not supported for search by IDs: {vector.field}")
+    if request.HasField("function_score") if "function_score" in request.DESCRIPTOR.fields_by_name else False:
+        raise Refused(f"function score is not supported by the embedded engine {of}")
+
+
+def _check_metric(collection: EngineCollection, vector: Vector, params: dict[str, Any]) -> None:
+    expected, asked = collection.metric(vector.field), params.get("metric_type")
+    if expected is None:
+        raise Refused(f"index not found[field={vector.field}]: create an index with a MAX_SIM metric first", NO_INDEX)
+    if asked and str(asked).upper() != expected:
+        raise Refused(f"metric type not match: invalid parameter[expected={expected}][actual={asked}]")
+
+
+def _packed(serialized: bytes, vector: Vector) -> bytes:
+    group = common_pb2.PlaceholderGroup.FromString(serialized)
+    if len(group.placeholders) != 1 or not group.placeholders[0].values:
+        raise Refused(f"the search on {vector.field} has no queries")
+    holder = group.placeholders[0]
+    if len(holder.values) > MOST:
+        raise Refused(f"nq [{len(holder.values)}] is invalid, it should be in range [1, {MOST}]")
+    _check_type(holder.type, vector)
+    for value in holder.values:
+        _check_query(value, vector)
+    values = [pack_query(value) for value in holder.values]
+    del holder.values[:]
+    holder.values.extend(values)
+    holder.type = TEXT
+    return bytes(group.SerializeToString())
+
+
+def _check_type(given: int, vector: Vector) -> None:
+    expected = EMBEDDING_LISTS[vector.element]
+    if given != expected:
+        names = common_pb2.PlaceholderType
+        shown = names.Name(given) if given in names.values() else str(given)
+        raise Refused(
+            f"search type mismatch for VECTOR_ARRAY field {vector.field}: a MAX_SIM metric needs an embedding list "
+            f"({names.Name(expected)}), got {shown}; pass pymilvus's EmbeddingList"
+        )
+
+
+def _check_query(value: bytes, vector: Vector) -> None:
+    width = vector.dim * vector.dtype.itemsize
+    if not value:
+        raise Refused(f"an embedding list for {vector.field} is empty")
+    if len(value) % width:
+        raise Refused(
+            f"vector dimension mismatch, expected vector size(byte) a multiple of {width}, actual {len(value)}: "
+            f"{vector.field} has dim {vector.dim}"
+        )
+    if not np.isfinite(np.frombuffer(value, vector.dtype)).all():
+        raise Refused(f"a query vector for {vector.field} is not a number or infinity")

@@ -1,0 +1,174 @@
+"""The files that hold records: vectors and their norms, and the log that says which of them count.
+
+A log entry is a header (record number, size and checksum of the body, checksum of the header) and a body: how many
+structs, a checksum for each vector sub-field, the scalar sub-fields as messages. All numbers are little-endian.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from colmilvus.errors import DatabaseDamaged
+
+__all__ = ["Column", "Entry", "Record", "Segment", "checksum", "entries", "norms_of", "pack", "unpack_scalars", "write"]
+
+START = struct.Struct("<QII")
+NUMBER = struct.Struct("<I")
+HEADER_SIZE = START.size + NUMBER.size
+
+
+@dataclass(frozen=True)
+class Column:
+    """One vector sub-field: the dimension and the type of its vectors."""
+
+    dim: int
+    dtype: np.dtype[Any]
+
+    @property
+    def width(self) -> int:
+        """Bytes of one vector."""
+        return self.dim * self.dtype.itemsize
+
+
+@dataclass(frozen=True)
+class Record:
+    """One entity's ``count`` structs: ``(count, dim)`` for each vector sub-field, scalar sub-fields as messages."""
+
+    count: int
+    vectors: tuple[NDArray[Any], ...]
+    scalars: tuple[bytes, ...]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the log says of a record; ``scalars`` and ``size`` are the place of its scalar sub-fields in the log."""
+
+    row: int
+    count: int
+    checks: tuple[int, ...]
+    scalars: int
+    size: int
+
+    @property
+    def end(self) -> int:
+        return self.scalars + self.size
+
+
+class Segment:
+    """The files of one segment, and how far they reach."""
+
+    def __init__(self, folder: Path, number: int, columns: Sequence[Column]) -> None:
+        self.number = number
+        self.columns = columns
+        self.log = folder / f"{number:08d}.log"
+        self.vectors = [folder / f"{number:08d}.{i}.vectors" for i in range(len(columns))]
+        self.norms = [folder / f"{number:08d}.{i}.norms" for i in range(len(columns))]
+        self.count = 0
+        self.log_size = 0
+        self._maps: dict[int, tuple[NDArray[Any], NDArray[np.float32]]] = {}
+
+    def sizes(self) -> list[tuple[Path, int]]:
+        """Every file with the size that its whole records have: the log, then vectors and norms by column."""
+        sizes = [(self.log, self.log_size)]
+        for column, vectors, norms in zip(self.columns, self.vectors, self.norms, strict=True):
+            sizes += [(vectors, self.count * column.width), (norms, self.count * 4)]
+        return sizes
+
+    @property
+    def bytes(self) -> int:
+        return sum(size for _, size in self.sizes())
+
+    def available(self) -> int:
+        """How many vectors every file of vectors and norms has."""
+        found = []
+        for column, vectors, norms in zip(self.columns, self.vectors, self.norms, strict=True):
+            found.append(vectors.stat().st_size // column.width if vectors.exists() else 0)
+            found.append(norms.stat().st_size // 4 if norms.exists() else 0)
+        return min(found, default=2**62)
+
+    def matrix(self, column: int, least: int) -> tuple[NDArray[Any], NDArray[np.float32]]:
+        """Vectors ``(n, dim)`` and norms ``(n,)`` of one column, mapped from disk; n is at least ``least``."""
+        mapped = self._maps.get(column)
+        if mapped is None or len(mapped[0]) < least:
+            kind, count = self.columns[column], self.count
+            vectors = np.memmap(self.vectors[column], kind.dtype, "r", shape=(count, kind.dim))
+            norms = np.memmap(self.norms[column], np.float32, "r", shape=(count,))
+            mapped = self._maps[column] = (vectors, norms)
+        return mapped
+
+    def cut(self) -> None:
+        """Remove from every file what lies beyond the last whole record."""
+        for path, size in self.sizes():
+            if path.exists() and path.stat().st_size > size:
+                with path.open("rb+") as file:
+                    file.truncate(size)
+
+    def forget(self) -> None:
+        """Let the mapped files go."""
+        self._maps.clear()
+
+
+def pack(row: int, count: int, checks: Sequence[int], scalars: Sequence[bytes]) -> tuple[bytes, int]:
+    """A log entry, and where in it the scalar sub-fields begin."""
+    body = struct.pack(f"<{1 + len(checks)}I", count, *checks)
+    at = HEADER_SIZE + len(body)
+    body += b"".join(NUMBER.pack(len(scalar)) + scalar for scalar in scalars)
+    start = START.pack(row, len(body), zlib.crc32(body))
+    return start + NUMBER.pack(zlib.crc32(start)) + body, at
+
+
+def entries(path: Path, columns: int) -> Iterator[Entry]:
+    """The whole entries of a log; an incomplete last one is left out. Raises DatabaseDamaged, naming the file."""
+    data = path.read_bytes()
+    head = NUMBER.size * (1 + columns)
+    at = 0
+    while at + HEADER_SIZE <= len(data):
+        start = data[at : at + START.size]
+        if NUMBER.unpack_from(data, at + START.size)[0] != zlib.crc32(start):
+            raise DatabaseDamaged(f"{path}: the entry at byte {at} is not what was written")
+        row, size, check = START.unpack(start)
+        body = data[at + HEADER_SIZE : at + HEADER_SIZE + size]
+        if len(body) < size:
+            return
+        if zlib.crc32(body) != check:
+            raise DatabaseDamaged(f"{path}: record {row} at byte {at} is not what was written")
+        count, *checks = struct.unpack_from(f"<{1 + columns}I", body)
+        yield Entry(row, count, tuple(checks), at + HEADER_SIZE + head, size - head)
+        at += HEADER_SIZE + size
+
+
+def unpack_scalars(body: bytes, number: int) -> list[bytes]:
+    """The scalar sub-fields of an entry."""
+    found, at = [], 0
+    for _ in range(number):
+        (size,) = NUMBER.unpack_from(body, at)
+        found.append(body[at + NUMBER.size : at + NUMBER.size + size])
+        at += NUMBER.size + size
+    return found
+
+
+def norms_of(vectors: NDArray[Any]) -> NDArray[np.float32]:
+    """The Euclidean norm of every vector; too large or too small for float32 to square makes no difference."""
+    wide = vectors.astype(np.float64)
+    norms: NDArray[np.float32] = np.sqrt(np.einsum("ij,ij->i", wide, wide)).astype(np.float32)
+    return norms
+
+
+def checksum(vectors: NDArray[Any], norms: NDArray[np.float32]) -> int:
+    """One checksum for the vectors of a record and their norms."""
+    return zlib.crc32(np.ascontiguousarray(norms).data, zlib.crc32(np.ascontiguousarray(vectors).data))
+
+
+def write(file: BinaryIO, data: bytes | bytearray) -> None:
+    """Hand all of the data to the operating system; an unbuffered file may take it in parts."""
+    left = memoryview(data)
+    while left:
+        left = left[file.write(left) :]

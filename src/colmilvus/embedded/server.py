@@ -1,0 +1,175 @@
+"""The running engines of this process, one for each path, and the clients that keep them running."""
+
+from __future__ import annotations
+
+import atexit
+import copy
+import secrets
+import threading
+import weakref
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import grpc
+from pymilvus import MilvusClient
+from pymilvus.grpc_gen import milvus_pb2_grpc
+
+from colmilvus.embedded import folder
+from colmilvus.embedded.interceptors import Guard, Token
+from colmilvus.embedded.lite import DataDirLockedError, EngineDatabase, self_test
+from colmilvus.embedded.servicer import EngineServicer
+from colmilvus.errors import DatabaseError, DatabaseInUse
+
+__all__ = ["Client", "address", "connect"]
+
+MESSAGE_BYTES = 256 << 20
+WORKERS = 10
+GRACE_SECONDS = 10
+OPTIONS = [
+    ("grpc.max_receive_message_length", MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MESSAGE_BYTES),
+    ("grpc.so_reuseport", 0),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_ping_interval_without_data_ms", 5000),
+    ("grpc.http2.max_ping_strikes", 0),
+]
+
+
+class Engine:
+    """The engine of one path: a gRPC server on a loopback port over Milvus Lite's database."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the database and answer on a free port. Raises DatabaseError, and DatabaseInUse with the holder."""
+        self_test()
+        folder.prepare(path)
+        self.path = path
+        self.clients = 0
+        try:
+            self._database = EngineDatabase(folder.lite_folder(path))
+        except DataDirLockedError as error:
+            raise _in_use(path) from error
+        folder.forget_address(self.path)
+        self.token = secrets.token_urlsafe(32)
+        self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="colmilvus-engine")
+        self._server = grpc.server(self._workers, interceptors=[Token(self.token), Guard()], options=OPTIONS)
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def _start(self) -> None:
+        milvus_pb2_grpc.add_MilvusServiceServicer_to_server(EngineServicer(self._database), self._server)
+        self.uri = f"http://127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
+        self._server.start()
+        folder.write_address(self.path, self.uri, self.token)
+
+    def stop(self) -> None:
+        """Finish the calls in progress, flush, and let the folder go."""
+        folder.forget_address(self.path)
+        self._server.stop(GRACE_SECONDS).wait()
+        self._workers.shutdown()
+        self._database.close()
+
+    def abandon(self) -> None:
+        """Let the folder go at once; what was acknowledged is on disk, and is read back at the next opening."""
+        folder.forget_address(self.path)
+        self._server.stop(None)
+
+
+class Engines:
+    """The engines of this process by real path. Starting, counting and stopping happen one at a time."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._running: dict[Path, Engine] = {}
+
+    def take(self, path: Path) -> Engine:
+        """The engine of ``path``, started if it does not run, with one client more."""
+        with self._lock:
+            engine = self._running.get(path)
+            if engine is None:
+                engine = self._running[path] = Engine(path)
+            engine.clients += 1
+            return engine
+
+    def give_back(self, engine: Engine) -> None:
+        """One client less; the engine stops with the last."""
+        with self._lock:
+            engine.clients -= 1
+            if not engine.clients and self._running.get(engine.path) is engine:
+                del self._running[engine.path]
+                engine.stop()
+
+    def running(self, path: Path) -> Engine | None:
+        with self._lock:
+            return self._running.get(path)
+
+    def abandon_all(self) -> None:
+        with self._lock:
+            while self._running:
+                self._running.popitem()[1].abandon()
+
+
+ENGINES = Engines()
+atexit.register(ENGINES.abandon_all)
+
+
+class Client(MilvusClient):  # type: ignore[misc]  # pymilvus has no types
+    """A MilvusClient that keeps its engine running until it is closed or no longer used."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(uri=engine.uri, token=engine.token, dedicated=True)
+        # A copy has the same connection; it is what can still close it when this object is gone.
+        self._leave = weakref.finalize(self, _leave_later, copy.copy(self), engine)
+        self._leave.atexit = False
+        self._engine = engine
+
+    def close(self) -> None:
+        """Close the connection; the engine stops, once flushed, with its last client."""
+        left = getattr(self, "_leave", None)
+        super().close()
+        if left is not None and left.detach():
+            ENGINES.give_back(self._engine)
+
+
+def connect(path: Path) -> Client:
+    """A client of the engine of ``path``, a real path."""
+    engine = ENGINES.take(path)
+    try:
+        return Client(engine)
+    except BaseException:
+        ENGINES.give_back(engine)
+        raise
+
+
+def address(path: Path) -> tuple[str, str]:
+    """Uri and token of the engine of ``path``, a real path. Raises DatabaseError where this process runs none."""
+    engine = ENGINES.running(path)
+    if engine is None:
+        raise DatabaseError(f"this process does not run the engine of {path}; call colmilvus.embedded.connect first")
+    return engine.uri, engine.token
+
+
+def _leave_later(client: Any, engine: Engine) -> None:
+    # Garbage may be collected in any thread, the engine's own among them, and with any lock held.
+    with suppress(RuntimeError):
+        threading.Thread(target=_leave, args=(client, engine), name="colmilvus-engine-stop").start()
+
+
+def _leave(client: Any, engine: Engine) -> None:
+    MilvusClient.close(client)
+    ENGINES.give_back(engine)
+
+
+def _in_use(path: Path) -> DatabaseInUse:
+    found = folder.read_address(path)
+    uri = found.get("uri")
+    holder = f"process {found.get('pid')} at {uri}" if uri else "another process"
+    return DatabaseInUse(
+        f"{path} is held by {holder}; close it there, or connect to that address with the token in "
+        f"{path / 'address.json'}",
+        uri,
+    )

@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from milvus_lite.analyzer import create_analyzer as create_lite_analyzer
+from milvus_lite.exceptions import SchemaValidationError
+
+from colmilvus.embedded.analyzers import create_analyzer
+from colmilvus.errors import MissingExtra
+
+LOWER = "lowercase"
+
+
+def stop(*words: str) -> dict[str, Any]:
+    return {"type": "stop", "stop_words": list(words)}
+
+
+def stemmer(language: str) -> dict[str, Any]:
+    return {"type": "stemmer", "language": language}
+
+
+def standard(*filters: Any) -> dict[str, Any]:
+    return {"tokenizer": "standard", "filter": list(filters)}
+
+
+@pytest.mark.parametrize(
+    ("params", "text", "terms"),
+    [
+        # the examples of Milvus's documentation
+        ({"type": "english"}, "The Milvus vector database is built for scale!", "milvus vector databas built scale"),
+        ({"type": "standard"}, "The Milvus vector database!", "the milvus vector database"),
+        # the built-in analyzers
+        (None, "SG&A_2023: 47.5%, Größe", "sg a 2023 47 5 größe"),
+        ({}, "Default", "default"),
+        ({"type": "standard", "stop_words": ["of"]}, "Of the cost OF sales", "the cost sales"),
+        ({"type": "standard", "stop_words": ["_english_", "cost"]}, "The cost of these sales", "sales"),
+        ({"type": "english", "stop_words": ["built"]}, "It was built", ""),
+        # tokenizers: only filters change case
+        ({"tokenizer": "standard"}, "Net Sales", "Net Sales"),
+        ({"tokenizer": {"type": "standard"}}, "Net_Sales", "Net Sales"),
+        ({"tokenizer": "whitespace"}, "SG&A \t rose\r\n5%\f", "SG&A rose 5%"),
+        ({"tokenizer": "whitespace"}, "no\u00a0break", "no\u00a0break"),
+        # filters, one by one
+        (standard(LOWER), "Net SALES", "net sales"),
+        (standard({"type": LOWER}), "Net SALES", "net sales"),
+        (standard("asciifolding"), "Ångström Œuvre Straße naïve żółć", "Angstrom OEuvre Strasse naive zolc"),
+        (standard("asciifolding"), "й 東京 μ", "й 東京 μ"),
+        (standard("alphanumonly"), "abc größe 123", "abc 123"),
+        (standard({"type": "length", "max": 4}), "five four six größe göße", "five four six"),
+        (standard(stop("the", "_english_")), "The the of sales", "The sales"),
+        (standard(stop("_mine_")), "mine _mine_", "mine mine"),
+        (standard(stemmer("english")), "running databases", "run databas"),
+        (standard(stemmer("German")), "Häuser laufen", "Haus lauf"),
+        # filters work in the order given
+        (standard(stop("the"), LOWER), "The the", "the"),
+        (standard(LOWER, stop("the")), "The the", ""),
+        (standard(LOWER, stemmer("english"), stop("run")), "Running", ""),
+        (standard(LOWER, stop("run"), stemmer("english")), "Running", "run"),
+        # texts at the edge
+        (standard(LOWER), "", ""),
+        ({"type": "english"}, " ... \n", ""),
+        ({"type": "english"}, "is it the", ""),
+    ],
+)
+def test_terms(params: dict[str, Any] | None, text: str, terms: str) -> None:
+    assert create_analyzer(params).tokenize(text) == (terms.split(" ") if terms else [])
+
+
+def test_terms_repeat_as_often_as_they_occur() -> None:
+    assert create_analyzer({"type": "english"}).tokenize("sales, sale") == ["sale", "sale"]
+
+
+@pytest.mark.parametrize(
+    "params",
+    [None, {"type": "standard"}, standard(LOWER), standard(LOWER, stop("the", "of"))],
+)
+def test_the_numbers_of_terms_are_those_of_milvus_lite(params: dict[str, Any] | None) -> None:
+    text = "The cost of sales, the COST of größe 2023"
+
+    assert create_analyzer(params).analyze(text) == create_lite_analyzer(params).analyze(text)
+
+
+@pytest.mark.parametrize(
+    ("params", "named"),
+    [
+        ({"type": "chinese"}, "'chinese'"),
+        ({"type": ["english"]}, "'english'"),
+        ({"type": "english", "filter": []}, "'filter'"),
+        ({"type": "standard", "tokenizer": "standard"}, "'tokenizer'"),
+        ({"type": "jieba", "tokenizer": "standard"}, "not both"),
+        ({"type": "english", "stop_words": "_english_"}, "'_english_'"),
+        ({"tokenizer": "icu"}, "'icu'"),
+        ({"tokenizer": 5}, "5"),
+        ({"filter": [LOWER]}, "tokenizer"),
+        ({"tokenizer": {"mode": "search"}}, "'search'"),
+        ({"tokenizer": {"type": "standard", "uax29": True}}, "'uax29'"),
+        ({"tokenizer": {"type": "jieba", "hmm": True}}, "'hmm'"),
+        ({"tokenizer": "standard", "stop_words": ["of"]}, "'stop_words'"),
+        ({"tokenizer": "standard", "filter": LOWER}, "str"),
+        (standard("uppercase"), "'uppercase'"),
+        (standard({"type": "regex", "expr": "a"}), "'regex'"),
+        (standard({"language": "english"}), "'english'"),
+        (standard("stemmer"), "'language'"),
+        (standard(stemmer("klingon")), "'klingon'"),
+        (standard({"type": "stemmer", "language": 5}), "5"),
+        (standard({"type": "stop"}), "'stop_words'"),
+        (standard({"type": "stop", "stop_words": "_english_"}), "'_english_'"),
+        (standard({"type": "stop", "stop_words": [1]}), "1"),
+        (standard(stop("_german_")), "_german_"),
+        (standard({"type": "stop", "stop_words": ["a"], "stop_words_file": {}}), "'stop_words_file'"),
+        (standard("length"), "'max'"),
+        (standard({"type": "length", "max": "10"}), "'10'"),
+        (standard({"type": "length", "max": -1}), "-1"),
+        (standard({"type": "length", "max": 3, "min": 1}), "'min'"),
+    ],
+)
+def test_what_is_not_known_is_refused_by_name(params: dict[str, Any], named: str) -> None:
+    with pytest.raises(SchemaValidationError) as refusal:
+        create_analyzer(params)
+
+    assert named in str(refusal.value)
+
+
+@pytest.mark.parametrize("params", [{"type": "jieba"}, {"tokenizer": "jieba"}, {"tokenizer": {"type": "jieba"}}])
+def test_jieba_without_its_package_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, params: dict[str, Any]) -> None:
+    monkeypatch.setitem(sys.modules, "jieba", None)
+
+    with pytest.raises(SchemaValidationError, match="jieba"):
+        create_analyzer(params)
+
+
+def test_jieba_is_cut_as_milvus_lite_cuts_it() -> None:
+    pytest.importorskip("jieba", reason="jieba is not installed")
+    text = "我来到北京清华大学"
+
+    assert create_analyzer({"tokenizer": "jieba"}).tokenize(text) == create_lite_analyzer(
+        {"tokenizer": "jieba"}
+    ).tokenize(text)
+
+
+def test_stemming_without_snowballstemmer_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "snowballstemmer", None)
+
+    with pytest.raises(MissingExtra, match=r"pip install 'colmilvus\[embedded\]'"):
+        create_analyzer({"type": "english"})
+
+
+def test_threads_that_share_an_analyzer_get_the_same_terms() -> None:
+    analyzer = create_analyzer(standard(LOWER, stemmer("english")))
+    words = [f"{stem}{ending}{number}ing" for stem in ("walk", "talk") for ending in "abc" for number in range(300)]
+    alone = create_analyzer(standard(LOWER, stemmer("english"))).tokenize(" ".join(words))
+    found: list[list[str]] = []
+    run_together(4, lambda: found.append(analyzer.tokenize(" ".join(words))))
+
+    assert found == [alone] * 4
+
+
+def run_together(count: int, work: Callable[[], None]) -> None:
+    threads = [threading.Thread(target=work) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()

@@ -1,0 +1,64 @@
+"""The scan against ``colmilvus.maxsim``, over records in any order, with holes, in one segment or several."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from colmilvus.embedded.scan import BLOCK, RUN, scores
+from colmilvus.embedded.vectors import Column, Record, VectorStore
+from colmilvus.entity import Metric
+from colmilvus.maxsim import maxsim
+
+METRICS: list[Metric] = ["COSINE", "IP", "L2"]
+
+
+def store_of(folder: Path, vectors: list[np.ndarray]) -> VectorStore:
+    store = VectorStore(folder, [Column(vectors[0].shape[1], np.dtype("<f4"))], 0)
+    store.append([Record(len(each), (each,), ()) for each in vectors])
+    return store
+
+
+def draw(seed: int, number: int, most: int, dim: int) -> list[np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return [rng.normal(size=(int(rng.integers(1, most + 1)), dim)).astype(np.float32) for _ in range(number)]
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize(
+    ("number", "most", "dim", "taken"),
+    [(1, 1, 2, 1.0), (300, 5, 16, 1.0), (300, 5, 16, 0.3), (40, 900, 8, 0.5), (6, BLOCK, 4, 1.0), (30, RUN, 4, 0.8)],
+)
+def test_scores_are_those_of_maxsim(
+    tmp_path: Path, metric: Metric, number: int, most: int, dim: int, taken: float
+) -> None:
+    pages = draw(number, number, most, dim)
+    rng = np.random.default_rng(7)
+    rows = rng.permutation(number)[: max(1, int(number * taken))]
+    queries = [rng.normal(size=(n, dim)).astype(np.float32) for n in (1, 3, RUN + 5)]
+    with closing(store_of(tmp_path, pages)) as store:
+        found = scores(store, 0, rows, queries, metric)
+    assert found.shape == (3, len(rows))
+    largest = max(float((vectors**2).sum(axis=1).max()) for vectors in [*queries, *pages])
+    for line, query in zip(found, queries, strict=True):
+        wanted = [maxsim(query, pages[row], metric) for row in rows]
+        np.testing.assert_allclose(
+            line, wanted, rtol=1e-5, atol=1e-5 * len(query) * (1 if metric == "COSINE" else largest)
+        )
+
+
+def test_no_rows_have_no_scores(tmp_path: Path) -> None:
+    with closing(store_of(tmp_path, draw(1, 2, 3, 4))) as store:
+        assert scores(store, 0, np.zeros(0, np.int64), [np.ones((2, 4))], "IP").shape == (1, 0)
+
+
+def test_rows_of_several_segments_are_scanned_together(tmp_path: Path) -> None:
+    dim = 1 << 18
+    pages = [np.full((24, dim), value, np.float32) for value in (1, 2, 3, 4, 5, 6)]
+    with closing(store_of(tmp_path, pages)) as store:
+        assert len(set(store.locate(np.arange(6))[0].tolist())) > 1
+        found = scores(store, 0, np.array([5, 0, 3, 1]), [np.full((1, dim), 0.5, np.float32)], "IP")
+    assert found[0].tolist() == [dim * 3.0, dim * 0.5, dim * 2.0, dim * 1.0]
