@@ -1,0 +1,108 @@
+"""What a Milvus server would not take, refused before anything is sent; the same for the embedded engine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from colmilvus.entity import Entity, MultiVector
+from colmilvus.errors import InvalidEntity, InvalidVectors
+from colmilvus.layouts.spec import CollectionSpec
+
+__all__ = ["ID_BYTES", "VARCHAR_BYTES", "check_entity", "check_vectors"]
+
+VARCHAR_BYTES = 65_535
+JSON_BYTES = 65_536
+ID_BYTES = 4_096
+
+
+def check_entity(entity: Entity, spec: CollectionSpec) -> None:
+    """Raise InvalidEntity where a Milvus server would not take the entity, naming it and both numbers.
+
+    Lengths are in bytes of UTF-8, as Milvus counts them ("Limits": VARCHAR 65,535, JSON 65,536), and hold for the
+    embedded engine too, so that whatever was stored on a laptop can move to a server.
+    """
+    if not isinstance(entity.id, str) or not entity.id:
+        raise InvalidEntity(f"an entity's id is a string of at least one character, not {entity.id!r}")
+    name = f"entity {entity.id[:80]!r}"
+    _check_bytes(name, "id", entity.id, ID_BYTES, "shorten it")
+    _check_bytes(name, "document", entity.document or "", ID_BYTES, "shorten it")
+    _check_bytes(name, "text", entity.text, VARCHAR_BYTES, "split it into segments, or into entities of their own")
+    for segment in entity.segments:
+        _check_bytes(f"{name}, segment {segment.id[:80]!r}", "text", segment.text, VARCHAR_BYTES, "split it")
+        _check_json(
+            f"{name}, segment {segment.id[:80]!r}", {"id": segment.id, "metadata": segment.metadata}, VARCHAR_BYTES
+        )
+    _check_json(name, entity.metadata, JSON_BYTES)
+    if entity.segments and not spec.segments:
+        raise InvalidEntity(f"{name} has segments; make the collection with segments=True to store them")
+    for column, kind in spec.fields.items():
+        _check_typed(name, column, kind, entity.metadata.get(column))
+
+
+def _check_bytes(name: str, what: str, text: str, limit: int, advice: str) -> None:
+    if not isinstance(text, str):
+        raise InvalidEntity(f"{name}: its {what} is a string, not {type(text).__name__}")
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError as error:
+        raise InvalidEntity(f"{name}: its {what} is not valid Unicode text: {error}") from None
+    if size > limit:
+        raise InvalidEntity(f"{name}: its {what} has {size} bytes, Milvus stores at most {limit}; {advice}")
+
+
+def _check_json(name: str, metadata: Mapping[str, Any], limit: int) -> None:
+    try:
+        written = json.dumps(dict(metadata), ensure_ascii=False, allow_nan=False)
+        size = len(written.encode())
+    except (TypeError, ValueError) as error:
+        raise InvalidEntity(f"{name}: its metadata is not what JSON can hold: {error}") from None
+    if size > limit:
+        raise InvalidEntity(f"{name}: its metadata has {size} bytes as JSON, Milvus stores at most {limit}; shorten it")
+    _check_values(name, metadata)
+    if json.loads(written) != metadata:
+        raise InvalidEntity(f"{name}: its metadata would come back changed; use string keys, and lists for tuples")
+
+
+def _check_values(name: str, value: Any) -> None:
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise InvalidEntity(f"{name}: its metadata holds {value}, Milvus stores integers of 64 bits; use a string")
+    for inner in value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ():
+        _check_values(name, inner)
+
+
+def _check_typed(name: str, column: str, kind: type, value: Any) -> None:
+    fits = value is None or type(value) is kind or (kind is float and type(value) is int)
+    if not fits:
+        raise InvalidEntity(f"{name}: field {column!r} holds {kind.__name__} values, not {value!r}")
+    if kind is str and value is not None:
+        _check_bytes(name, column, value, VARCHAR_BYTES, "shorten it")
+
+
+def check_vectors(entity: Entity, vectors: MultiVector, spec: CollectionSpec) -> None:
+    """Raise InvalidVectors where the multi-vector does not fit the collection, or its segments not the entity."""
+    name = f"entity {entity.id[:80]!r}"
+    if vectors.dim != spec.dim:
+        raise InvalidVectors(f"{name}: its vectors have {vectors.dim} dimensions, the collection has {spec.dim}")
+    if not entity.segments:
+        if len(vectors) > spec.capacity:
+            raise InvalidVectors(
+                f"{name} has {len(vectors)} vectors, the collection holds {spec.capacity} an entity; "
+                "pool them, raise capacity= (at most 4096), or give the entity segments"
+            )
+        return
+    if vectors.segments is None:
+        raise InvalidVectors(f"{name} has {len(entity.segments)} segments, but its vectors do not say whose they are")
+    sizes = np.bincount(vectors.segments, minlength=len(entity.segments))
+    if len(sizes) > len(entity.segments):
+        raise InvalidVectors(f"{name} has {len(entity.segments)} segments, its vectors name segment {len(sizes) - 1}")
+    if (sizes == 0).any():
+        raise InvalidVectors(f"{name}: its segment {entity.segments[int(sizes.argmin())].id!r} has no vectors")
+    if sizes.max() > spec.capacity:
+        raise InvalidVectors(
+            f"{name}: its segment {entity.segments[int(sizes.argmax())].id!r} has {sizes.max()} vectors, "
+            f"the collection holds {spec.capacity} a row; split the segment"
+        )

@@ -1,0 +1,132 @@
+"""Between an entity with its vectors and the rows that hold it: one row, or several parts of one entity."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from colmilvus.entity import Entity, MultiVector, Segment
+from colmilvus.layouts.spec import CollectionSpec
+
+__all__ = ["SCALARS", "Record", "entity_of", "key_of", "rows_of", "segments_of"]
+
+UNSAFE = re.compile(r"""[\x00-\x1f\x7f"'%\\]""")
+
+SCALARS = ("id", "document", "part", "text", "image", "metadata", "internal")
+
+
+@dataclass(frozen=True)
+class Record:
+    """An entity as it is stored: its picture a reference, its vectors beside it, and what only this package reads."""
+
+    entity: Entity
+    vectors: MultiVector
+    internal: Mapping[str, Any] = field(default_factory=dict)
+
+
+def key_of(id: str, part: int = 0, tenant: str = "") -> str:
+    """The primary key of one part of an entity. No two of (tenant, id, part) share one.
+
+    Quotes, backslashes and control characters are percent-encoded: pymilvus's iterators write keys into expressions as
+    they are.
+    """
+    return f"{part}/{UNSAFE.sub(_encoded, tenant).replace('/', '%2F')}/{UNSAFE.sub(_encoded, id)}"
+
+
+def _encoded(character: re.Match[str]) -> str:
+    return f"%{ord(character.group()):02X}"
+
+
+def rows_of(record: Record, spec: CollectionSpec) -> list[dict[str, Any]]:
+    """The rows of one record, part by part; parts are cut between segments."""
+    entity, parts = record.entity, list(_parts(record.vectors, spec.capacity))
+    shared = {
+        "id": entity.id,
+        "document": entity.document,
+        "image": entity.image or "",
+        "metadata": dict(entity.metadata),
+        **{column: entity.metadata.get(column) for column in spec.fields},
+    }
+    internal = {**record.internal, "version": entity.version, "parts": len(parts)}
+    return [
+        {
+            "key": key_of(entity.id, part),
+            "part": part,
+            "text": entity.text if part == 0 else "",
+            "internal": internal,
+            "vectors": list(_elements(vectors, entity.segments, spec)),
+            **shared,
+        }
+        for part, vectors in enumerate(parts)
+    ]
+
+
+def _parts(vectors: MultiVector, capacity: int) -> Iterator[MultiVector]:
+    if vectors.segments is None or len(vectors) <= capacity:
+        yield vectors
+        return
+    order = np.argsort(vectors.segments, kind="stable")
+    rows, owners = vectors.vectors[order], vectors.segments[order]
+    start = 0
+    while start < len(rows):
+        end = min(start + capacity, len(rows))
+        if end < len(rows):
+            end = int(np.searchsorted(owners, owners[end]))
+        yield MultiVector(rows[start:end], owners[start:end])
+        start = end
+
+
+def _elements(vectors: MultiVector, segments: Sequence[Segment], spec: CollectionSpec) -> Iterator[dict[str, Any]]:
+    if not spec.segments:
+        for row in vectors.vectors:
+            yield {"emb": row}
+        return
+    owners = vectors.segments if vectors.segments is not None and segments else np.full(len(vectors), -1)
+    told: set[int] = set()
+    for row, owner in zip(vectors.vectors, owners.tolist(), strict=True):
+        first = owner >= 0 and owner not in told
+        told.add(owner)
+        segment = segments[owner] if first else None
+        yield {
+            "emb": row,
+            "segment": owner,
+            "text": segment.text if segment else "",
+            "info": _info(segment) if segment else "",
+        }
+
+
+def _info(segment: Segment) -> str:
+    return json.dumps({"id": segment.id, "metadata": dict(segment.metadata)}, ensure_ascii=False)
+
+
+def entity_of(row: Mapping[str, Any], segments: Iterable[Segment] = ()) -> Entity:
+    """The entity of its first row; ``image`` is the stored reference."""
+    internal = row["internal"]
+    return Entity(
+        id=row["id"],
+        text=row["text"],
+        image=row["image"] or None,
+        document=row["document"],
+        version=internal["version"],
+        segments=tuple(segments),
+        metadata=row["metadata"],
+    )
+
+
+def segments_of(parts: Sequence[Mapping[str, Any]]) -> tuple[MultiVector, tuple[Segment, ...]]:
+    """All vectors of an entity, from the rows of all its parts in order, and the segments that they belong to."""
+    elements = [element for row in parts for element in row["vectors"]]
+    vectors = np.array([element["emb"] for element in elements], dtype=np.float32)
+    if not elements or elements[0].get("segment", -1) < 0:
+        return MultiVector(vectors), ()
+    segments = {}
+    for element in elements:
+        if element["info"]:
+            segments[element["segment"]] = Segment(text=element["text"], **json.loads(element["info"]))
+    owners = [element["segment"] for element in elements]
+    return MultiVector(vectors, owners), tuple(segments[owner] for owner in sorted(segments))

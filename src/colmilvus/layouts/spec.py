@@ -1,0 +1,94 @@
+"""What a collection is made with, and remembers: the embedder, the shape of its vectors, its typed fields."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from colmilvus.entity import Metric
+from colmilvus.errors import CollectionMismatch, InvalidInput
+
+__all__ = ["CAPACITY_LIMIT", "ENGLISH", "FIELD_TYPES", "CollectionSpec"]
+
+CAPACITY_LIMIT = 4096
+"""Most elements of an array of structs (Milvus 3.0, ``proxy.maxArrayCapacity``)."""
+
+FIELD_TYPES: Mapping[type, str] = {bool: "bool", int: "int", float: "float", str: "str"}
+QUESTION_WORDS = (
+    "what which who whom whose when where why how do does did done has have had having were been being am can could may"
+    " might must shall should would"
+)
+ENGLISH: Mapping[str, Any] = {
+    "tokenizer": "standard",
+    "filter": [
+        "lowercase",
+        {"type": "stop", "stop_words": ["_english_", *QUESTION_WORDS.split()]},
+        {"type": "stemmer", "language": "english"},
+    ],
+}
+"""Milvus's ``english`` analyzer, and the words that make a question or only help a verb left out as well."""
+
+OWN_COLUMNS = frozenset({"key", "id", "document", "part", "text", "bm25", "image", "metadata", "internal", "vectors"})
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class CollectionSpec:
+    """The settings of one collection; stored as JSON in the description of its schema.
+
+    ``embedder`` and ``settings`` are the embedder's ``name`` and ``settings``, None where vectors are passed in ready.
+    """
+
+    dim: int
+    metric: Metric = "COSINE"
+    embedder: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    capacity: int = CAPACITY_LIMIT
+    segments: bool = False
+    fields: Mapping[str, type] = field(default_factory=dict)
+    analyzer: Mapping[str, Any] = field(default_factory=lambda: ENGLISH)
+
+    def __post_init__(self) -> None:
+        if self.metric not in ("COSINE", "IP", "L2"):
+            raise InvalidInput(f"the metric is 'COSINE', 'IP' or 'L2', not {self.metric!r}")
+        if not 2 <= self.dim <= 32_768:
+            raise InvalidInput(f"Milvus stores vectors of 2 to 32768 dimensions, not {self.dim}")
+        if not 1 <= self.capacity <= CAPACITY_LIMIT:
+            raise InvalidInput(f"an entity holds 1 to {CAPACITY_LIMIT} vectors, capacity={self.capacity} is outside")
+        for name, kind in self.fields.items():
+            _check_field(name, kind)
+
+    def to_description(self) -> str:
+        names = {name: FIELD_TYPES[kind] for name, kind in self.fields.items()}
+        return json.dumps(
+            {"colmilvus": FORMAT, **asdict(replace(self, fields={})), "fields": names}, ensure_ascii=False
+        )
+
+    @classmethod
+    def from_description(cls, collection: str, description: str) -> CollectionSpec:
+        """Read what ``to_description`` wrote. Raises CollectionMismatch for a collection made by something else."""
+        try:
+            stored = json.loads(description)
+            made_by = stored.pop("colmilvus")
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise CollectionMismatch(
+                f"collection {collection!r} was not made by colmilvus; take another name, or another database"
+            ) from None
+        if made_by > FORMAT:
+            raise CollectionMismatch(
+                f"collection {collection!r} has format {made_by}, this version reads up to {FORMAT}: "
+                "pip install --upgrade colmilvus"
+            )
+        types = {name: kind for kind, name in FIELD_TYPES.items()}
+        return cls(**{**stored, "fields": {name: types[kind] for name, kind in stored["fields"].items()}})
+
+
+def _check_field(name: str, kind: type) -> None:
+    if kind not in FIELD_TYPES:
+        raise InvalidInput(f"field {name!r}: the type is bool, int, float or str, not {kind!r}")
+    if name in OWN_COLUMNS:
+        raise InvalidInput(f"field {name!r}: that name is one of the collection's own columns; choose another key")
+    if not (name.isascii() and name.isidentifier()):
+        raise InvalidInput(f"field {name!r}: Milvus takes letters, digits and underscores, not starting with a digit")

@@ -1,0 +1,82 @@
+"""Ranked lists, after the server: scores that compare across queries, two lists fused, documents kept apart."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Literal, TypeAlias
+
+import numpy as np
+
+from colmilvus.entity import Hit, Metric, MultiVector, Segment
+from colmilvus.maxsim import similarities
+
+__all__ = ["Fusion", "at_most_per_document", "fuse", "segment_similarities", "similarity_of"]
+
+Fusion: TypeAlias = Literal["min_max", "rrf"]
+RRF_CONSTANT = 60
+"""The constant of reciprocal rank fusion (Cormack, Clarke and Buettcher, SIGIR 2009), Milvus's default too."""
+
+
+def similarity_of(score: float, query: MultiVector, metric: Metric) -> float | None:
+    """MaxSim made comparable across queries: by the number of query vectors (COSINE) or the sum of their norms (IP)."""
+    if metric == "L2":
+        return None
+    weight = len(query) if metric == "COSINE" else float(np.linalg.norm(query.vectors, axis=1).sum())
+    return score / weight if weight else 0.0
+
+
+def segment_similarities(
+    query: MultiVector, vectors: MultiVector, segments: Sequence[Segment], metric: Metric
+) -> tuple[tuple[Segment, float], ...]:
+    """Each segment with its own MaxSim, made comparable like the entity's, best first. For L2 the plain MaxSim."""
+    if vectors.segments is None:
+        return ()
+    matches = similarities(query, vectors, metric)
+    scored = []
+    for index, segment in enumerate(segments):
+        own = matches[:, vectors.segments == index]
+        score = float((own.min(axis=1) if metric == "L2" else own.max(axis=1)).sum())
+        similarity = similarity_of(score, query, metric)
+        scored.append((segment, score if similarity is None else similarity))
+    return tuple(sorted(scored, key=lambda pair: pair[1], reverse=metric != "L2"))
+
+
+def fuse(rankings: Sequence[Mapping[str, float]], fusion: Fusion) -> dict[str, float]:
+    """One score for each id out of several rankings (id to score, larger is better), best first.
+
+    ``min_max`` scales each ranking to [0, 1] and takes the mean, an id that a ranking lacks counting 0 there; ``rrf``
+    sums 1 / (60 + rank).
+    """
+    scaled = [_min_max(ranking) if fusion == "min_max" else _reciprocal_ranks(ranking) for ranking in rankings]
+    fused: defaultdict[str, float] = defaultdict(float)
+    for ranking in scaled:
+        for name, score in ranking.items():
+            fused[name] += score / len(scaled) if fusion == "min_max" else score
+    return dict(sorted(fused.items(), key=lambda pair: pair[1], reverse=True))
+
+
+def _min_max(ranking: Mapping[str, float]) -> dict[str, float]:
+    if not ranking:
+        return {}
+    low, high = min(ranking.values()), max(ranking.values())
+    span = high - low
+    return {name: (score - low) / span if span else 1.0 for name, score in ranking.items()}
+
+
+def _reciprocal_ranks(ranking: Mapping[str, float]) -> dict[str, float]:
+    best_first = sorted(ranking, key=lambda name: ranking[name], reverse=True)
+    return {name: 1 / (RRF_CONSTANT + rank) for rank, name in enumerate(best_first, start=1)}
+
+
+def at_most_per_document(hits: Sequence[Hit], most: int) -> list[Hit]:
+    """The hits in their order, without those beyond ``most`` of one document; entities of no document all stay."""
+    seen: Counter[str] = Counter()
+    kept = []
+    for hit in hits:
+        document = hit.entity.document
+        if document is not None:
+            seen[document] += 1
+        if document is None or seen[document] <= most:
+            kept.append(hit)
+    return kept
