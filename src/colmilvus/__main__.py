@@ -1,0 +1,5 @@
+"""``python -m colmilvus`` is the ``colmilvus`` command."""
+
+from colmilvus.cli import main
+
+main()

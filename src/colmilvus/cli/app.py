@@ -1,0 +1,215 @@
+"""The commands and their options; what they do is in the modules beside this one."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum
+from typing import Annotated, Any, NoReturn, Optional
+
+import typer
+from rich.console import Console
+
+import colmilvus
+from colmilvus.cli import texts
+from colmilvus.cli.deleting import delete_named
+from colmilvus.cli.indexing import Indexing
+from colmilvus.cli.information import describe, print_description
+from colmilvus.cli.opening import Database, EmbedderName, read_filter
+from colmilvus.cli.records import hit_record
+from colmilvus.cli.table import print_hits
+from colmilvus.errors import ColmilvusError
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    name="colmilvus",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+
+class Mode(str, Enum):
+    """How pages are ranked."""
+
+    late_interaction = "late_interaction"
+    text = "text"
+    hybrid = "hybrid"
+
+
+Db = Annotated[
+    str,
+    typer.Option(
+        "--db",
+        metavar="PATH_OR_URI",
+        envvar="COLMILVUS_DB",
+        help="The database: a folder on this machine, or the address of a Milvus server, such as "
+        "http://localhost:19530. A server's token is read from COLMILVUS_TOKEN.",
+    ),
+]
+CollectionName = Annotated[str, typer.Option("--collection", metavar="NAME", help="The collection in the database.")]
+EmbedderOption = Annotated[
+    EmbedderName,
+    typer.Option("--embedder", help="What turns text into vectors; a collection is searched with the one it has."),
+]
+FilterOption = Annotated[
+    Optional[str],  # noqa: UP045 - typer evaluates this on Python 3.10
+    typer.Option(
+        "--filter",
+        metavar="CONDITION",
+        help='Only pages whose metadata fit: JSON such as \'{"page": {"$lte": 10}}\', or a Milvus expression such '
+        "as 'metadata[\"page\"] <= 10'.",
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON, one object a line.")]
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """End with one line on standard error and an exit code where the user can do something about it."""
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            try:
+                yield
+            finally:
+                sys.stdout.flush()
+    except ColmilvusError as error:
+        _end(str(error), 2)
+    except KeyboardInterrupt:
+        _end("stopped", 130)
+    except BrokenPipeError:  # the reader has seen enough; what is left in the buffer must not fail at exit either
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(0) from None
+    except OSError as error:
+        _end(str(error), 2)
+
+
+def _end(message: str, code: int) -> NoReturn:
+    typer.echo(f"colmilvus: {message}", err=True)
+    raise typer.Exit(code) from None
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    typer.echo(f"colmilvus: {message}", err=True)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"colmilvus {colmilvus.__version__}")
+        raise typer.Exit
+
+
+@app.callback(help=texts.COMMAND)
+def colmilvus_command(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command(help=texts.INDEX)
+@_told()
+def index(
+    paths: Annotated[
+        list[str],
+        typer.Argument(metavar="PATH", help="PDF and image files, and folders to search for them."),
+    ],
+    db: Db = "colmilvus.db",
+    collection: CollectionName = "pages",
+    embedder: EmbedderOption = EmbedderName.static,
+    password: Annotated[
+        Optional[str], typer.Option(metavar="PASSWORD", help="Opens the encrypted PDFs among the files.")  # noqa: UP045
+    ] = None,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Also remove the pages of files that the folders no longer hold.")
+    ] = False,
+) -> None:
+    code = Indexing(paths, password, prune).run(Database(db), collection, embedder)
+    raise typer.Exit(code)
+
+
+@app.command(help=texts.SEARCH)
+@_told()
+def search(
+    query: Annotated[str, typer.Argument(metavar="QUERY", help="A question, or words.")],
+    db: Db = "colmilvus.db",
+    collection: CollectionName = "pages",
+    embedder: EmbedderOption = EmbedderName.static,
+    k: Annotated[int, typer.Option("--k", "-k", min=1, metavar="NUMBER", help="How many pages to show.")] = 5,
+    filter: FilterOption = None,
+    mode: Annotated[
+        Optional[Mode],  # noqa: UP045
+        typer.Option(help="What ranks: vectors (late_interaction), words (text) or both.", show_default="hybrid"),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    condition = read_filter(filter)
+    with Database(db).open_for_search(collection, None if mode is Mode.text else embedder) as opened:
+        hits = opened.search(query, k, filter=condition, mode=mode.value if mode else None)
+    if as_json:
+        for hit in hits:
+            _print_json(hit_record(hit))
+    elif hits:
+        print_hits(_Console(highlight=False), hits, query)
+    if not hits:
+        typer.echo("colmilvus: nothing matches", err=True)
+
+
+@app.command(help=texts.INFO)
+@_told()
+def info(
+    db: Db = "colmilvus.db",
+    collection: Annotated[
+        Optional[str], typer.Option(metavar="NAME", help="Only this collection.", show_default="all")  # noqa: UP045
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    description = describe(Database(db), collection)
+    if as_json:
+        _print_json(description)
+    else:
+        print_description(_Console(highlight=False), description)
+
+
+@app.command(help=texts.DELETE)
+@_told()
+def delete(
+    names: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Argument(metavar="SOURCE_OR_ID", help="Files whose pages go, or the ids of single pages."),
+    ] = None,
+    db: Db = "colmilvus.db",
+    collection: CollectionName = "pages",
+    filter: FilterOption = None,
+) -> None:
+    if bool(names) == (filter is not None):
+        _end("delete takes files or ids, or --filter; see: colmilvus delete --help", 2)
+    condition = read_filter(filter)
+    with Database(db).open(collection) as opened:
+        if not names:
+            typer.echo(f"{opened.delete(filter=condition)} deleted")
+            return
+        deleted, unknown = delete_named(opened, names)
+    typer.echo(f"{deleted} deleted")
+    for name in unknown:
+        typer.echo(f"colmilvus: {name} is no file and no id in collection {collection} of {db}", err=True)
+    raise typer.Exit(1 if unknown else 0)
+
+
+def _print_json(record: dict[str, Any]) -> None:
+    unicode = (sys.stdout.encoding or "").lower().startswith("utf")
+    typer.echo(json.dumps(record, ensure_ascii=not unicode))

@@ -1,0 +1,113 @@
+"""``colmilvus index``: files into a collection, as far as they can be read, and a report of the rest."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+
+from colmilvus.cli.opening import Database, EmbedderName, make_embedder
+from colmilvus.cli.prune import check_folders, gone
+from colmilvus.cli.summary import counts, problems
+from colmilvus.collection import Collection
+from colmilvus.errors import IncompleteAdd, UnreadableFile
+from colmilvus.ingest import AddReport, Problem
+from colmilvus.pdf import Pages, read_pages
+
+__all__ = ["Indexing"]
+
+
+@dataclass(frozen=True)
+class Indexing:
+    """What was asked of ``colmilvus index``."""
+
+    paths: Sequence[str]
+    password: str | None
+    prune: bool
+
+    def run(self, database: Database, collection: str, embedder: EmbedderName) -> int:
+        """Index, tell what happened, and return the exit code. Raises ColmilvusError where nothing can be done."""
+        folders = check_folders(self.paths) if self.prune else []
+        pages = self._pages()
+        if pages is None and not (folders and database.holds(collection)):
+            typer.echo("colmilvus: there is nothing to read; no page was stored", err=True)
+            return 2
+        with database.create_or_open(collection, make_embedder(embedder)) as opened:
+            try:
+                report = _add(opened, pages) if pages else AddReport()
+                pruned = _prune(opened, folders)
+            except KeyboardInterrupt:
+                _tell_stopped(database, opened)
+                return 130
+            report.removed += pruned
+            _tell(report, database, opened)
+        return _exit_code(report)
+
+    def _pages(self) -> Pages | None:
+        """The pages of all paths that can be read; those that cannot are among its failures, None if none can."""
+        usable, failures = [], []
+        for path in self.paths:
+            try:
+                read_pages(path)
+                usable.append(path)
+            except UnreadableFile as failure:
+                if not (self.prune and Path(path).is_dir()):  # to prune, an emptied folder is as good as another
+                    failures.append(failure)
+        if not usable:
+            _tell_problems("Failed", [Problem(each.source, each.reason, each.source) for each in failures])
+            return None
+        pages = read_pages(usable, password=self.password, on_error=_listed_in_the_report)
+        pages.failures += failures
+        return pages
+
+
+def _listed_in_the_report(failure: UnreadableFile) -> None:
+    """What cannot be read is told at the end, file by file, and not one warning after the other."""
+
+
+def _add(collection: Collection, pages: Pages) -> AddReport:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", UserWarning)
+        try:
+            report = collection.add(pages)
+        except IncompleteAdd as error:
+            report = error.report
+    told = {str(problem) for problem in report.failed}
+    for message in dict.fromkeys(str(each.message) for each in caught):
+        if message not in told:
+            typer.echo(f"colmilvus: {message}", err=True)
+    return report
+
+
+def _prune(collection: Collection, folders: Sequence[Path]) -> int:
+    documents = gone(collection.documents(), folders) if folders else []
+    return sum(collection.delete(document=document) for document in documents)
+
+
+def _tell(report: AddReport, database: Database, collection: Collection) -> None:
+    _tell_problems("Unreadable", report.unreadable)
+    _tell_problems("Failed", report.failed)
+    typer.echo(f"{counts(report)}; {collection.count()} pages in {database.uri}, collection {collection.name}")
+
+
+def _tell_problems(title: str, found: Sequence[Problem]) -> None:
+    for line in problems(title, found):
+        typer.echo(line, err=True)
+
+
+def _tell_stopped(database: Database, collection: Collection) -> None:
+    typer.echo(
+        f"colmilvus: stopped; the {collection.count()} pages in {database.uri} are kept, "
+        "and the same command goes on from there",
+        err=True,
+    )
+
+
+def _exit_code(report: AddReport) -> int:
+    if not (report.added or report.unchanged or report.replaced or report.removed):
+        return 2
+    return 1 if report.failed else 0

@@ -1,0 +1,120 @@
+"""From what was typed to an open collection; nothing is made that is not asked for."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from colmilvus.collection import Collection
+from colmilvus.connection import connect, is_path
+from colmilvus.embedder import Embedder
+from colmilvus.errors import CollectionNotFound, DatabaseError, InvalidFilter
+
+__all__ = ["Database", "EmbedderName", "make_embedder", "read_filter"]
+
+TIMEOUT = 60.0
+
+
+class EmbedderName(str, Enum):
+    """The embedders that can be had by name."""
+
+    static = "static"
+
+
+def make_embedder(name: EmbedderName) -> Embedder:
+    """The embedder of that name. Raises MissingExtra without the libraries that it needs."""
+    from colmilvus.embedders.static import StaticEmbedder
+
+    return {EmbedderName.static: StaticEmbedder}[name]()
+
+
+def read_filter(typed: str | None) -> dict[str, Any] | str | None:
+    """A filter as the core takes it: JSON that begins with a brace is a dict filter, the rest a Milvus expression."""
+    if typed is None or not typed.strip().startswith("{"):
+        return typed and typed.strip()
+    try:
+        condition: dict[str, Any] = json.loads(typed)
+    except ValueError as error:
+        raise InvalidFilter(f"the filter is not valid JSON: {error}; a sound one is '{{\"page\": 3}}'") from None
+    return condition
+
+
+@dataclass(frozen=True)
+class Database:
+    """A folder of the embedded engine or the address of a server; the token is read from COLMILVUS_TOKEN."""
+
+    uri: str
+
+    @property
+    def token(self) -> str | None:
+        return os.environ.get("COLMILVUS_TOKEN")
+
+    @property
+    def bytes_on_disk(self) -> int | None:
+        """The size of all files in the folder, None for a server."""
+        if not is_path(self.uri):
+            return None
+        return sum(path.stat().st_size for path in Path(self.uri).rglob("*") if path.is_file())
+
+    def create_or_open(self, collection: str, embedder: Embedder) -> Collection:
+        return Collection(collection, embedder, uri=self.uri, token=self.token, timeout=TIMEOUT)
+
+    def open(self, collection: str) -> Collection:
+        """A collection that is there, without an embedder.
+
+        Raises DatabaseError where there is no database, CollectionNotFound where it has no such collection.
+        """
+        self.check_there()
+        try:
+            return Collection(collection, uri=self.uri, token=self.token, timeout=TIMEOUT)
+        except CollectionNotFound:
+            others = ", ".join(self.collections()) or "none"
+            raise CollectionNotFound(
+                f"there is no collection {collection!r} in {self.uri} (it has: {others}); "
+                f"make it with: colmilvus index PATH --db {self.uri} --collection {collection}"
+            ) from None
+
+    @contextmanager
+    def open_for_search(self, collection: str, embedder: EmbedderName | None) -> Iterator[Collection]:
+        """A collection that is there; with its embedder, if one is named, which is loaded only then."""
+        with self.open(collection) as there:
+            if embedder is None:
+                yield there
+                return
+            with self.create_or_open(collection, make_embedder(embedder)) as ready:
+                yield ready
+
+    def collections(self) -> list[str]:
+        """The names of all collections. Raises DatabaseError where there is no database."""
+        self.check_there()
+        client = connect(self.uri, self.token, timeout=TIMEOUT)
+        try:
+            return sorted(client.list_collections(timeout=TIMEOUT))
+        finally:
+            client.close()
+
+    def holds(self, collection: str) -> bool:
+        """Whether there is a database, and in it such a collection."""
+        return self.is_there and collection in self.collections()
+
+    @property
+    def is_there(self) -> bool:
+        """False for a path without a database, which to open would make one."""
+        return not is_path(self.uri) or _is_filled(Path(self.uri))
+
+    def check_there(self) -> None:
+        """Raise DatabaseError for a path without a database."""
+        if not self.is_there:
+            raise DatabaseError(
+                f"there is no database at {self.uri}; make one with: colmilvus index PATH --db {self.uri}"
+            )
+
+
+def _is_filled(path: Path) -> bool:
+    return path.exists() and not (path.is_dir() and not any(path.iterdir()))

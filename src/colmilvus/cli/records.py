@@ -1,0 +1,25 @@
+"""Hits as JSON objects, for other programs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from colmilvus.cli.paths import absolute
+from colmilvus.cli.table import source_of
+from colmilvus.entity import Hit
+
+__all__ = ["hit_record"]
+
+
+def hit_record(hit: Hit) -> dict[str, Any]:
+    """One hit; the keys are always these. ``image`` is an absolute path, null where there is no picture."""
+    entity = hit.entity
+    return {
+        "id": entity.id,
+        "score": hit.score,
+        "similarity": hit.similarity,
+        "source": source_of(entity),
+        "page": entity.metadata.get("page"),
+        "text": entity.text,
+        "image": None if entity.image is None else absolute(str(entity.image)),
+    }

@@ -1,0 +1,61 @@
+"""What ``--help`` says; a line with only a backspace keeps the lines below it as they are."""
+
+from __future__ import annotations
+
+__all__ = ["COMMAND", "DELETE", "INDEX", "INFO", "SEARCH"]
+
+COMMAND = """Find the pages of PDFs and scans that answer a question.
+
+\b
+colmilvus index reports/                   read every PDF and picture in a folder
+colmilvus search "net sales by segment"    show the pages that match best
+colmilvus info                             show what is stored
+colmilvus delete reports/2019.pdf          take a file's pages out again
+
+Pages are stored in the folder colmilvus.db, or where --db says. Results go to standard output, everything else to
+standard error.
+"""
+
+INDEX = """Read files and folders, and store their pages.
+
+What is stored already and has not changed is skipped; a changed file replaces all its pages. Ctrl-C keeps what is done,
+and the same command goes on from there.
+
+\b
+colmilvus index reports/ letter.pdf
+colmilvus index --prune reports/
+colmilvus index --password secret contract.pdf
+
+Exit code 0: done; pages that hold nothing for the embedder to read are listed. 1: some files or pages failed, each
+named with the reason. 2: wrong usage, or no page could be stored. 130: stopped by Ctrl-C.
+"""
+
+SEARCH = """Show the pages that match a question best.
+
+\b
+colmilvus search "What drove the net sales?"
+colmilvus search --k 3 --filter '{"source": {"$text": "2024"}}' dividends
+colmilvus search --json "head count" | jq -r .image
+
+With --json each line has id, score, similarity, source, page, text, and image: the path of the page's picture.
+
+Exit code 0: done, also where nothing matches. 2: wrong usage, or no such database or collection.
+"""
+
+INFO = """Show what a database holds, and what it was made with.
+
+\b
+colmilvus info --db archive.db
+colmilvus info --json | jq .bytes
+"""
+
+DELETE = """Remove pages; the files that they came from stay.
+
+\b
+colmilvus delete reports/2019.pdf
+colmilvus delete "$PWD/reports/2019.pdf#3"
+colmilvus delete --filter '{"total_pages": 1}'
+
+Exit code 0: done. 1: some names are not in the collection; they are listed. 2: wrong usage, or no such database or
+collection.
+"""
