@@ -1,0 +1,1 @@
+"""The sample reports: what they say, and how they are drawn."""
