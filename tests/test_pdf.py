@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import operator
 import os
 import shutil
 import subprocess
@@ -720,3 +721,14 @@ def test_a_program_that_ends_with_documents_open_ends_quietly(tmp_path: Path) ->
     )
     done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_says_beforehand_how_many_pages_will_come(tmp_path: Path) -> None:
+    (tmp_path / "a.pdf").write_bytes(text_pdf(["one", "two", "three"]))
+    (tmp_path / "b.pdf").write_bytes(b"no PDF")
+    pages = read_pages(tmp_path)
+    assert operator.length_hint(pages) == 4
+    with pytest.warns(UserWarning, match=r"b\.pdf"):
+        assert len(list(pages)) == 3
+    assert operator.length_hint(pages) == 0
+    assert operator.length_hint(read_pages(tmp_path / "a.pdf", pages=[2, 9])) == 1

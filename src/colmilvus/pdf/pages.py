@@ -129,7 +129,8 @@ class Pages(Iterator[Entity]):
         self._on_error = on_error
         self._backend: Backend = backend
         self._dpi = dpi
-        self._results = self._all(deque(files))
+        self._waiting = deque(files)
+        self._results = self._all(self._waiting)
 
     def __next__(self) -> Entity:
         for result in self._results:
@@ -137,6 +138,18 @@ class Pages(Iterator[Entity]):
                 return result
             self._failed(result)
         raise StopIteration
+
+    def __length_hint__(self) -> int:
+        """How many pages the files have that are not begun yet; one that cannot be opened counts for one page."""
+        return sum(self._count(file) for file in self._waiting)
+
+    def _count(self, file: File | UnreadableFile) -> int:
+        try:
+            if isinstance(file, UnreadableFile):
+                raise file
+            return sum(1 for _ in _chosen(self._numbers, self._reader(file).count(file)))
+        except UnreadableFile:
+            return 1
 
     def _all(self, files: deque[File | UnreadableFile]) -> Iterator[Entity | UnreadableFile]:
         while files:
@@ -151,7 +164,7 @@ class Pages(Iterator[Entity]):
 
     def _of(self, file: File) -> Iterator[Entity | UnreadableFile]:
         file.check_unchanged()
-        drawing = self._reader(file)
+        drawing = self._drawing(file)
         total = drawing.reader.count(file)
         lost = 0
         for number in _chosen(self._numbers, total):
@@ -165,15 +178,19 @@ class Pages(Iterator[Entity]):
                 raise file.unreadable(f"{PATIENCE} pages in a row cannot be read; given up at page {number} of {total}")
         yield from _beyond(file, self._numbers, total)
 
-    def _reader(self, file: File) -> _Drawing:
+    def _reader(self, file: File) -> Reader:
         if file.kind() == "image":
-            return _Drawing(frames, "image", 0)
-        if self._backend == "pdf2image":
-            return _Drawing(poppler, "pdf2image", self._dpi)
-        if pypdfium.needs_xfa(file):
+            return frames
+        return poppler if self._backend == "pdf2image" else pypdfium
+
+    def _drawing(self, file: File) -> _Drawing:
+        reader = self._reader(file)
+        if reader is frames:
+            return _Drawing(reader, "image", 0)
+        if reader is pypdfium and pypdfium.needs_xfa(file):
             reason = "is an XFA form, which PDFium does not fill in; what is read is the page that stands in for it"
             warnings.warn(str(file.unreadable(reason)), stacklevel=5)
-        return _Drawing(pypdfium, "pypdfium2", self._dpi)
+        return _Drawing(reader, self._backend, self._dpi)
 
     def _page(self, file: File, number: int, total: int, drawing: _Drawing) -> Entity:
         file.check_unchanged()
