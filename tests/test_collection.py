@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from colmilvus import Collection, Entity, MultiVector
+from colmilvus.embedder import SearchMode
 from colmilvus.errors import (
     CollectionMismatch,
     CollectionNotFound,
@@ -361,8 +362,9 @@ class TestSearching:
         notes.add(Entity(f"x{n}", "red sea", document="x") for n in range(60))
         notes.add(Entity(f"y{n}", "red", document="y") for n in range(3))
 
-        for mode in ("late_interaction", "text"):
-            hits = notes.search("red sea", k=3, per_document=2, mode=mode)  # type: ignore[call-overload]  # of two
+        modes: list[SearchMode] = ["late_interaction", "text"]
+        for mode in modes:
+            hits = notes.search("red sea", k=3, per_document=2, mode=mode)
             assert [hit.entity.document for hit in hits] == ["x", "x", "y"]
 
     def test_exact_gives_the_same_on_an_exact_engine(self, notes: Collection) -> None:
@@ -417,9 +419,20 @@ class TestDeleting:
         assert sorted(ids(notes.search("red"))) == ["5", "7"]
 
     def test_needs_to_be_told_what(self, notes: Collection) -> None:
-        for wrong in ({}, {"filter": {}}, {"filter": ""}, {"ids": ["a"], "document": "d"}, {"ids": "a"}):
+        notes.add(COLOURS)
+        wrong: list[dict[str, Any]] = [
+            {},
+            {"filter": {}},
+            {"filter": ""},
+            {"filter": "  "},
+            {"filter": {"year": {"$nin": []}}},
+            {"ids": ["a"], "document": "d"},
+            {"ids": "a"},
+        ]
+        for arguments in wrong:
             with pytest.raises(InvalidInput):
-                notes.delete(**wrong)  # type: ignore[arg-type]  # wrong on purpose
+                notes.delete(**arguments)
+        assert notes.count() == 3
 
     def test_ids_with_quotes_touch_nothing_else(self, notes: Collection) -> None:
         nasty = ['a" or "1"=="1', "b'", "c\\", "d\n", "e{x}", "日本"]

@@ -61,7 +61,7 @@ def test_vectors_of_every_length_and_none(database: Path, metric: Metric) -> Non
     }
     stored["zero"] = MultiVector(np.zeros((2, 4)))
     stored["part zero"] = MultiVector([[0, 0, 0, 0], [-1, 0, 0, 0]])
-    query = MultiVector([[1, 2, 3, 4], [0, 0, 0, 0], [1e-3, 0, 0, 0]])
+    query = MultiVector([[1.0, 2.0, 3.0, 4.0], [0.0, 0.0, 0.0, 0.0], [1e-3, 0.0, 0.0, 0.0]])
     with Collection("c", dim=4, metric=metric, uri=database) as collection:
         collection.add([Entity(name) for name in stored], vectors=list(stored.values()))
 

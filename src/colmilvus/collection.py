@@ -335,8 +335,8 @@ def _asked(
 
 
 def _check_same(name: str, spec: CollectionSpec, asked: Mapping[str, Any]) -> None:
-    for what, value in asked.items():
-        stored = getattr(spec, what)
+    for what in sorted(asked, key=lambda what: what != "embedder"):
+        value, stored = asked[what], getattr(spec, what)
         if what == "settings":
             _check_settings(name, spec, value)
         elif stored != value:
