@@ -1,0 +1,55 @@
+# Everything that is installed, built or written lies in this folder: .venv, .cache, .demo, dist.
+PYTHON ?= python3
+BIN = .venv/bin
+export PIP_CACHE_DIR = $(CURDIR)/.cache/pip
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+SANDBOX = HOME=$(CURDIR)/.cache/home TMPDIR=$(CURDIR)/.cache/tmp
+
+.PHONY: help demo test lint format bench build clean
+help:
+	@echo "make demo              find pages in sample reports; PDF=folder for your own files"
+	@echo "make test              run all tests"
+	@echo "make lint              check style and types;  make format  mend the style"
+	@echo "make bench PAGES=folder  score a folder of PDFs with questions"
+	@echo "make build             build the wheel;  make clean  remove all that was made"
+
+demo: .venv/demo
+	@$(BIN)/python -m examples.demo $(if $(PDF),"$(PDF)")
+
+test: .venv/dev
+	@mkdir -p .cache/home .cache/tmp
+	$(SANDBOX) $(BIN)/python -m pytest $(ARGS)
+
+lint: .venv/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: .venv/dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: .venv/dev
+	$(BIN)/python -m benchmarks.pages "$(PAGES)"
+
+build: .venv/dev
+	$(BIN)/python -m build --outdir dist
+
+clean:
+	rm -rf .demo .venv .cache dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+.venv/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "colmilvus needs Python 3.10 or later; try make PYTHON=python3.12")'
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	@touch $@
+
+.venv/demo: .venv/pip pyproject.toml
+	@echo "Installing what the demo needs into .venv ..."
+	@$(BIN)/python -m pip install --quiet --editable ".[cli,embedded,pdf,static]" --group demo
+	@touch $@
+
+.venv/dev: .venv/pip pyproject.toml
+	@echo "Installing what the tests need into .venv ..."
+	@$(BIN)/python -m pip install --quiet --editable ".[cli,embedded,langchain,llama-index,pdf,pdf2image,static]" --group demo --group test --group lint
+	@touch $@ .venv/demo
