@@ -12,13 +12,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from llama_index.core.base.llms.types import ContentBlock, ImageBlock, TextBlock
+from llama_index.core.base.llms.types import ImageBlock, TextBlock
 from llama_index.core.callbacks import CallbackManager, CBEventType, LlamaDebugHandler
-from llama_index.core.chat_engine.multi_modal_context import MultiModalContextChatEngine
 from llama_index.core.instrumentation.event_handlers import BaseEventHandler
 from llama_index.core.llms import MockLLM
-from llama_index.core.llms.mock import MockLLMWithChatMemoryOfLastCall
-from llama_index.core.memory import ChatMemoryBuffer
 from llama_index.core.query_engine import RetrieverQueryEngine
 from llama_index.core.schema import (
     ImageNode,
@@ -225,36 +222,6 @@ async def test_a_query_engine_can_be_asked_asynchronously(pages: Collection) -> 
 
     assert "red sea bird" in str(first)
     assert "green tree" in str(second)
-
-
-def shown_to(llm: MockLLMWithChatMemoryOfLastCall) -> list[ContentBlock]:
-    return [block for message in llm.last_chat_messages or [] for block in message.blocks]
-
-
-def test_a_query_engine_for_models_that_see_hands_over_text_and_picture(illustrated: Collection) -> None:
-    llm = MockLLMWithChatMemoryOfLastCall(max_tokens=None, is_chat_model=True)
-    engine = RetrieverQueryEngine.from_args(LateInteractionRetriever(illustrated, 1), llm=llm, multimodal=True)
-
-    engine.query("red sea")
-
-    texts = [block.text for block in shown_to(llm) if isinstance(block, TextBlock)]
-    pictures = [block for block in shown_to(llm) if isinstance(block, ImageBlock)]
-    assert any("page: 1 red sea" in text for text in texts)
-    assert [size_of(picture.resolve_image()) for picture in pictures] == [(4, 4)]
-
-
-def test_a_chat_engine_for_models_that_see_hands_over_the_picture(illustrated: Collection) -> None:
-    llm = MockLLMWithChatMemoryOfLastCall(max_tokens=None, is_chat_model=True)
-    memory = ChatMemoryBuffer.from_defaults(token_limit=1000)
-    retriever = LateInteractionRetriever(illustrated)
-    engine = MultiModalContextChatEngine(retriever, multi_modal_llm=llm, memory=memory, system_prompt="")
-
-    engine.chat("red sea")
-
-    pictures = [block for block in shown_to(llm) if isinstance(block, ImageBlock)]
-    texts = [block.text for block in shown_to(llm) if isinstance(block, TextBlock)]
-    assert len(pictures) == 1
-    assert any("red sky" in text for text in texts)
 
 
 async def test_an_agents_tool_gets_the_text_of_the_pages(illustrated: Collection) -> None:
