@@ -105,6 +105,7 @@ def assert_ranked(hits: Iterable[Mapping[str, Any]], wanted: list[tuple[int, flo
 def stored(client: MilvusClient, name: str = "pages") -> dict[int, Patches]:
     """Every page as the database gives it back."""
     found = client.query(name, filter="id >= 0", output_fields=["id", FIELD])
+    assert len({each["id"] for each in found}) == len(found)
     return {each["id"]: np.array([p["emb"] for p in each["patches"]], np.float32) for each in found}
 
 

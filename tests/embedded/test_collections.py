@@ -19,7 +19,6 @@ from tests.embedded.pages import (
     draw,
     expected,
     index,
-    make,
     query,
     row,
     rows,

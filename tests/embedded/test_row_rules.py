@@ -215,7 +215,8 @@ def test_a_query_without_filter_needs_a_limit(pages: MilvusClient) -> None:
 
 
 def test_a_filter_with_a_fault_of_syntax_is_refused(pages: MilvusClient) -> None:
-    for call, more in ((pages.query, {}), (pages.delete, {}), (pages.search, {"data": lists(), "anns_field": FIELD})):
+    searching: dict[str, Any] = {"data": lists(), "anns_field": FIELD}
+    for call, more in ((pages.query, {}), (pages.delete, {}), (pages.search, searching)):
         assert refused(call, "pages", filter="year ==== 3", **more)
     assert count(pages) == 5
 

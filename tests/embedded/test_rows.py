@@ -104,7 +104,7 @@ def test_get_finds_by_id_with_structs(client: MilvusClient) -> None:
 
 
 def test_every_kind_of_scalar_sub_field_comes_back(client: MilvusClient) -> None:
-    kinds = {
+    kinds: dict[str, tuple[DataType, list[Any]]] = {
         "flag": (DataType.BOOL, [True, False]),
         "tiny": (DataType.INT8, [-128, 127]),
         "short": (DataType.INT16, [-32768, 32767]),
@@ -159,7 +159,8 @@ def test_a_query_iterator_walks_over_all_rows(client: MilvusClient) -> None:
     pages = draw(8, 25)
     client.insert("pages", rows(pages))
     iterator = client.query_iterator("pages", batch_size=10, filter="id >= 3", output_fields=[FIELD])
-    found, sizes = {}, []
+    found: dict[int, Any] = {}
+    sizes = []
     while batch := iterator.next():
         sizes.append(len(batch))
         found |= {each["id"]: [patch["emb"] for patch in each["patches"]] for each in batch}

@@ -36,6 +36,12 @@ def check(store: VectorStore, row: int) -> None:
     assert store.scalars(row) == list(wanted.scalars)
 
 
+def check_all(folder: Path, number: int) -> None:
+    with opened(folder) as store:
+        for row in range(number):
+            check(store, row)
+
+
 def filled(folder: Path, number: int = 20) -> None:
     with opened(folder) as store:
         for row in range(number):
@@ -108,9 +114,8 @@ def test_a_flipped_byte_anywhere_is_noticed_and_names_the_file(tmp_path: Path) -
         whole = file.read_bytes()
         for at in random.Random(file.name).sample(range(len(whole)), min(60, len(whole))):
             file.write_bytes(whole[:at] + bytes([whole[at] ^ 0x10]) + whole[at + 1 :])
-            with pytest.raises(DatabaseDamaged, match="00000000"), opened(tmp_path) as store:
-                for row in range(6):
-                    check(store, row)
+            with pytest.raises(DatabaseDamaged, match="00000000"):
+                check_all(tmp_path, 6)
         file.write_bytes(whole)
     with opened(tmp_path) as store:
         check(store, 5)
@@ -133,8 +138,7 @@ def test_a_segment_that_is_not_the_last_must_be_whole(tmp_path: Path) -> None:
 
 
 def test_a_failed_write_leaves_no_trace(tmp_path: Path) -> None:
-    import resource
-
+    resource = pytest.importorskip("resource")
     filled(tmp_path)
     large = np.zeros((4096, 4), np.float32)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)

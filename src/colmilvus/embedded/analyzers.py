@@ -15,11 +15,14 @@ from functools import lru_cache, partial
 from threading import Lock
 from typing import Any, TypeAlias
 
-from milvus_lite.analyzer import term_to_id
-from milvus_lite.analyzer.factory import create_analyzer as create_lite_analyzer
-from milvus_lite.exceptions import SchemaValidationError
-
 from colmilvus.errors import MissingExtra
+
+try:
+    from milvus_lite.analyzer import term_to_id
+    from milvus_lite.analyzer.factory import create_analyzer as create_lite_analyzer
+    from milvus_lite.exceptions import SchemaValidationError
+except ImportError as error:
+    raise MissingExtra("the embedded engine", "embedded") from error
 
 __all__ = ["create_analyzer"]
 

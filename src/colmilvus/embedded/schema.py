@@ -150,7 +150,8 @@ def check_schema(proto: Any) -> None:
 
 
 def _check_struct_message(message: Any) -> None:
-    if message.nullable or any(field.nullable for field in message.fields):
+    # The messages of pymilvus 2.6 have no nullable structs.
+    if getattr(message, "nullable", False) or any(field.nullable for field in message.fields):
         raise Refused(f"nullable struct array field is not supported by the embedded engine: {message.name}")
     if not message.fields:
         raise Refused(f"struct array field {message.name} has no sub-fields")

@@ -7,7 +7,6 @@ import copy
 import secrets
 import threading
 import weakref
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from colmilvus.embedded import folder
 from colmilvus.embedded.interceptors import Guard, Token
 from colmilvus.embedded.lite import DataDirLockedError, EngineDatabase, self_test
 from colmilvus.embedded.servicer import EngineServicer
+from colmilvus.embedded.workers import Workers
 from colmilvus.errors import DatabaseError, DatabaseInUse
 
 __all__ = ["Client", "address", "connect"]
@@ -46,13 +46,14 @@ class Engine:
         folder.prepare(path)
         self.path = path
         self.clients = 0
+        self.connections: set[Any] = set()
         try:
             self._database = EngineDatabase(folder.lite_folder(path))
         except DataDirLockedError as error:
             raise _in_use(path) from error
         folder.forget_address(self.path)
         self.token = secrets.token_urlsafe(32)
-        self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="colmilvus-engine")
+        self._workers = Workers(WORKERS, "colmilvus-engine")
         self._server = grpc.server(self._workers, interceptors=[Token(self.token), Guard()], options=OPTIONS)
         try:
             self._start()
@@ -76,6 +77,9 @@ class Engine:
     def abandon(self) -> None:
         """Let the folder go at once; what was acknowledged is on disk, and is read back at the next opening."""
         folder.forget_address(self.path)
+        # gRPC tells the user about a server that ends before its clients.
+        for connection in list(self.connections):
+            MilvusClient.close(connection)
         self._server.stop(None)
 
 
@@ -122,17 +126,19 @@ class Client(MilvusClient):  # type: ignore[misc]  # pymilvus has no types
 
     def __init__(self, engine: Engine) -> None:
         super().__init__(uri=engine.uri, token=engine.token, dedicated=True)
-        # A copy has the same connection; it is what can still close it when this object is gone.
-        self._leave = weakref.finalize(self, _leave_later, copy.copy(self), engine)
+        # A copy has the same connection, and can still close it when this object is gone.
+        self._connection = copy.copy(self)
+        self._leave = weakref.finalize(self, _leave_later, self._connection, engine)
         self._leave.atexit = False
         self._engine = engine
+        engine.connections.add(self._connection)
 
     def close(self) -> None:
         """Close the connection; the engine stops, once flushed, with its last client."""
         left = getattr(self, "_leave", None)
         super().close()
         if left is not None and left.detach():
-            ENGINES.give_back(self._engine)
+            _leave(self._connection, self._engine)
 
 
 def connect(path: Path) -> Client:
@@ -153,14 +159,15 @@ def address(path: Path) -> tuple[str, str]:
     return engine.uri, engine.token
 
 
-def _leave_later(client: Any, engine: Engine) -> None:
+def _leave_later(connection: Any, engine: Engine) -> None:
     # Garbage may be collected in any thread, the engine's own among them, and with any lock held.
     with suppress(RuntimeError):
-        threading.Thread(target=_leave, args=(client, engine), name="colmilvus-engine-stop").start()
+        threading.Thread(target=_leave, args=(connection, engine), name="colmilvus-engine-stop").start()
 
 
-def _leave(client: Any, engine: Engine) -> None:
-    MilvusClient.close(client)
+def _leave(connection: Any, engine: Engine) -> None:
+    MilvusClient.close(connection)
+    engine.connections.discard(connection)
     ENGINES.give_back(engine)
 
 

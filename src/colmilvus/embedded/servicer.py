@@ -25,6 +25,7 @@ from colmilvus.embedded.outputs import Outputs
 from colmilvus.embedded.refusal import NO_INDEX, Refused, status
 from colmilvus.embedded.schema import check_schema, row_field, schema_for_lite
 from colmilvus.embedded.searches import check_window, prepare_hybrid, prepare_search
+from colmilvus.embedded.vectors import StoreClosed
 from colmilvus.embedded.wire import check_columns, records
 
 __all__ = ["EngineServicer"]
@@ -121,7 +122,10 @@ class EngineServicer(MilvusServicer):  # type: ignore[misc]  # Milvus Lite has n
                 del request.fields_data[index]
         for name, rows in new.items():
             data = request.fields_data.add(field_name=row_field(name), type=schema_pb2.Int64)
-            data.scalars.long_data.data.extend(collection.stores[name].append(rows))
+            try:
+                data.scalars.long_data.data.extend(collection.stores[name].append(rows))
+            except StoreClosed:
+                raise collection.gone() from None
 
     def Delete(self, request: Any, context: Any) -> Any:  # noqa: N802
         collection = self._get_collection(request, context)

@@ -29,13 +29,17 @@ from colmilvus.embedded.segments import (
 )
 from colmilvus.errors import DatabaseDamaged
 
-__all__ = ["Column", "Record", "VectorStore"]
+__all__ = ["Column", "Record", "StoreClosed", "VectorStore"]
 
 SEGMENT_BYTES = 64 << 20
 PLACE = np.dtype([("segment", "i4"), ("count", "i4"), ("start", "i8"), ("scalars", "i8"), ("size", "i4")])
 ABSENT = -1
 
 Integers = NDArray[np.int64]
+
+
+class StoreClosed(Exception):
+    """The collection was closed while a request was on its way to its store."""
 
 
 class VectorStore:
@@ -51,6 +55,7 @@ class VectorStore:
         self._segments: dict[int, Segment] = {}
         self._files: list[BinaryIO] = []
         self._next = 0
+        self._closed = False
         self._places: NDArray[Any] = np.zeros(0, PLACE)
         self._checks: NDArray[np.uint32] = np.zeros((0, len(columns)), np.uint32)
         self._checked: NDArray[np.bool_] = np.zeros((0, len(columns)), np.bool_)
@@ -63,8 +68,10 @@ class VectorStore:
     # Writing
 
     def append(self, records: Sequence[Record]) -> list[int]:
-        """Hand the records to the operating system; returns their numbers. An OSError leaves none of a segment's."""
+        """Hand the records to the operating system; returns their numbers. Raises StoreClosed, OSError."""
         with self._lock:
+            if self._closed:
+                raise StoreClosed(f"{self.folder} is closed")
             numbers: list[int] = []
             for batch in self._batches(records):
                 numbers += self._append(batch)
@@ -214,6 +221,7 @@ class VectorStore:
     def close(self) -> None:
         """Close the files; what was appended is with the operating system already."""
         with self._lock:
+            self._closed = True
             self._close_files()
             for segment in self._segments.values():
                 segment.forget()

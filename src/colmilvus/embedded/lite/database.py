@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from colmilvus.embedded.lite.collection import EngineCollection
-from colmilvus.embedded.lite.names import MilvusLite
+from colmilvus.embedded.lite.names import Manifest, MilvusLite
 
 __all__ = ["EngineDatabase"]
 
@@ -32,9 +32,24 @@ class EngineDatabase(MilvusLite):  # type: ignore[misc]  # Milvus Lite has no ty
         with self._guard:
             return super().create_collection(*args, **kwargs)
 
-    def get_collection(self, *args: Any, **kwargs: Any) -> Any:
+    def get_collection(self, name: str, database_name: str = "default") -> Any:
         with self._guard:
-            return super().get_collection(*args, **kwargs)
+            real = self.resolve_collection_name(name, database_name=database_name)
+            known = self.has_collection(real, database_name=database_name)
+            if known and (database_name, real) not in self._collections:
+                self._finish_flush(Path(self._collection_dir(real, database_name)))
+            return super().get_collection(name, database_name=database_name)
+
+    @staticmethod
+    def _finish_flush(folder: Path) -> None:
+        """Remove write-ahead logs that a process, killed at the end of a flush, could no longer remove.
+
+        Milvus Lite would read their rows again, beside those that were flushed, and bring deleted ones back.
+        """
+        first = Manifest.load(str(folder)).active_wal_number
+        for file in folder.glob("wal/wal_*_*.arrow"):
+            if first is not None and int(file.stem.rsplit("_", 1)[-1]) < first:
+                file.unlink()
 
     def drop_collection(self, *args: Any, **kwargs: Any) -> None:
         with self._guard:

@@ -20,6 +20,7 @@ try:
     from milvus_lite.search.bitmap import build_valid_mask
     from milvus_lite.search.filter import evaluate_mask
     from milvus_lite.search.indexed_filter import evaluate_segment_filter
+    from milvus_lite.storage.manifest import Manifest
 except ImportError as error:
     raise MissingExtra("the embedded engine", "embedded") from error
 
@@ -31,6 +32,7 @@ __all__ = [
     "CollectionNotFoundError",
     "DataDirLockedError",
     "FunctionType",
+    "Manifest",
     "MilvusLite",
     "MilvusLiteError",
     "MilvusServicer",
@@ -47,11 +49,13 @@ __all__ = [
 
 METHODS: dict[Any, str] = {
     MilvusLite: """create_collection get_collection drop_collection rename_collection truncate_collection
-        restore_snapshot alter_collection_properties drop_database close list_aliases""",
+        restore_snapshot alter_collection_properties drop_database close list_aliases
+        resolve_collection_name has_collection _collection_dir""",
+    Manifest: "load active_wal_number",
     Collection: """insert upsert delete flush create_index drop_index create_partition drop_partition load release
         alter_properties close get query search resolve_search_metric load_state pk_field name data_dir
-        _apply _trigger_flush _num_entities _read_snapshot _segments_snapshot _compile_filter _indexed_filter_plan
-        _require_loaded _resolve_anns_field""",
+        _apply _trigger_flush _schedule_bg_maintenance _num_entities _read_snapshot _segments_snapshot
+        _compile_filter _indexed_filter_plan _require_loaded _resolve_anns_field""",
     MilvusServicer: """CreateCollection DescribeCollection Insert Upsert Delete Query Search HybridSearch CreateIndex
         DescribeIndex DropIndex LoadCollection ReleaseCollection
         _get_collection _database_name _extract_pks_from_expr""",

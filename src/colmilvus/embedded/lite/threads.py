@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from colmilvus.embedded.lite.names import Collection, CollectionNotFoundError
@@ -35,8 +35,15 @@ class SafeCollection(Collection):  # type: ignore[misc]  # Milvus Lite has no ty
         """Keep every other write to this collection out."""
         with self._mutex:
             if self._ended:
-                raise CollectionNotFoundError(f"collection {self.name!r} was dropped or renamed meanwhile")
+                raise self.gone()
             yield
+
+    def gone(self) -> Exception:
+        """What to raise where this object is no longer the collection of its name."""
+        error: Exception = CollectionNotFoundError(
+            f"collection {self.name!r} was dropped, renamed or emptied meanwhile"
+        )
+        return error
 
     def insert(self, *args: Any, **kwargs: Any) -> Any:
         with self.writing():
@@ -97,6 +104,11 @@ class SafeCollection(Collection):  # type: ignore[misc]  # Milvus Lite has no ty
         with self._maintenance_lock:
             super()._trigger_flush()
             self._changed()
+
+    def _schedule_bg_maintenance(self) -> None:
+        # Compaction can wait for the next opening where the program is ending and its pools are closed.
+        with suppress(RuntimeError):
+            super()._schedule_bg_maintenance()
 
     def _changed(self) -> None:
         self._version += 1
