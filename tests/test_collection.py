@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from colmilvus import Collection, Entity, MultiVector
+from colmilvus import Collection, Entity, MultiVector, Segment, Unreadable, embedded
 from colmilvus.embedder import SearchMode
 from colmilvus.errors import (
     CollectionMismatch,
     CollectionNotFound,
+    DatabaseError,
     IncompleteAdd,
     InvalidEntity,
     InvalidFilter,
@@ -26,6 +29,18 @@ from colmilvus.errors import (
 from tests.words import WordEmbedder
 
 COLOURS = [Entity("r", "red sea"), Entity("g", "green tree"), Entity("b", "blue sea sky")]
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Path], tuple[str, str]]]:
+    """Runs the engine for a folder and gives its address, so that a collection meets it as a server."""
+    with ExitStack() as opened:
+
+        def start(path: Path) -> tuple[str, str]:
+            opened.callback(embedded.connect(path).close)
+            return embedded.address(path)
+
+        yield start
 
 
 def ids(hits: list[Any]) -> list[str]:
@@ -125,10 +140,40 @@ class TestAdding:
         assert notes.get(["r"]) == [changed]
         assert notes.count() == 3
 
-    def test_the_last_of_one_id_wins(self, notes: Collection) -> None:
-        notes.add([Entity("a", "red"), Entity("a", "blue")])
+    @pytest.mark.parametrize("between", [0, 40])
+    def test_the_last_of_one_id_wins(self, notes: Collection, between: int) -> None:
+        others = [Entity(str(number), "red") for number in range(between)]
+        report = notes.add([Entity("a", "red"), *others, Entity("a", "blue")])
 
+        assert (report.added, report.replaced) == (between + 1, 1)
         assert notes.get(["a"]) == [Entity("a", "blue")]
+
+    def test_what_was_read_before_an_error_is_stored(self, notes: Collection) -> None:
+        def broken() -> Iterator[Entity]:
+            yield from COLOURS
+            raise OSError("unplugged")
+
+        with pytest.raises(OSError, match="unplugged"):
+            notes.add(broken())
+
+        assert notes.count() == 3
+
+    def test_vectors_of_the_embedder_that_are_wrong_name_their_entity(self, database: Path) -> None:
+        class Broken(WordEmbedder):
+            def embed_entities(self, entities: Sequence[Entity]) -> list[MultiVector | Unreadable]:
+                if any(entity.text == "bad" for entity in entities):
+                    raise InvalidVectors("vector 0 of 1 holds a NaN")
+                return super().embed_entities(entities)
+
+        with Collection("c", Broken(), uri=database) as collection:
+            with pytest.raises(IncompleteAdd, match=r"'x': vector 0 of 1 holds a NaN"):
+                collection.add([*COLOURS, Entity("x", "bad")])
+
+            assert collection.count() == 3
+
+    def test_one_entity_alone_is_no_list(self, notes: Collection) -> None:
+        with pytest.raises(InvalidInput, match=r"add\(\[entity\]\)"):
+            notes.add(COLOURS[0])  # type: ignore[arg-type]  # wrong on purpose
 
     def test_changed_vectors_are_a_change(self, database: Path) -> None:
         with Collection("c", dim=2, metric="IP", uri=database) as collection:
@@ -196,6 +241,11 @@ class TestAdding:
             (Entity("a", metadata={1: "x"}), "string keys"),  # type: ignore[dict-item]  # a wrong key on purpose
             (Entity("a", metadata={"t": (1, 2)}), "lists for tuples"),
             (Entity("a", metadata={"t": [2**63]}), "64 bits"),
+            (Entity("a", metadata=None), "metadata is a dict"),  # type: ignore[arg-type]  # wrong on purpose
+            (Entity("a", document=0), "document is a string or None"),  # type: ignore[arg-type]  # wrong on purpose
+            (Entity("a", version=b"3"), "version is a string or None"),  # type: ignore[arg-type]  # wrong on purpose
+            (Entity("a", segments=("s",)), "class Segment"),  # type: ignore[arg-type]  # wrong on purpose
+            ("hello", "add takes entities"),
             (Entity(7), "string of at least"),  # type: ignore[arg-type]  # a wrong id on purpose
         ],
     )
@@ -382,7 +432,12 @@ class TestSearching:
             ({"query": "red", "mode": "text", "min_similarity": 0.5}, "min_similarity"),
             ({"query": "red", "mode": "hybrid", "min_similarity": 0.5}, "min_similarity"),
             ({"query": "red", "per_document": 0}, "per_document"),
+            ({"query": "red", "per_document": "1"}, "per_document"),
+            ({"query": "red", "min_similarity": "0.5"}, "min_similarity"),
+            ({"query": "red", "min_similarity": float("nan")}, "min_similarity"),
             ({"query": "red", "fusion": "mean"}, "fusion"),
+            ({"query": "red", "fusion": "rrf"}, "fusion is for"),
+            ({"query": "red", "mode": "text", "exact": True}, "exact is for"),
             ({"query": None}, "a query is"),
             ({"query": np.eye(3), "mode": "text"}, "needs a text"),
         ],
@@ -392,6 +447,44 @@ class TestSearching:
     ) -> None:
         with pytest.raises(InvalidQuery, match=told):
             notes.search(**arguments)
+
+    def test_numbers_of_numpy_are_numbers(self, notes: Collection) -> None:
+        notes.add(COLOURS)
+
+        assert len(notes.search("red", k=np.int64(2))) == 2
+
+    def test_nested_lists_are_a_multi_vector(self, database: Path) -> None:
+        with Collection("c", dim=2, metric="IP", uri=database) as collection:
+            collection.add([Entity("a"), Entity("b")], vectors=[[[1, 0]], [[0, 1]]])
+
+            assert ids(collection.search([[0, 1], [0, 1]], k=1)) == ["b"]
+            assert [ids(hits) for hits in collection.search([[[0, 1]], [[1, 0]]], k=1)] == [["b"], ["a"]]
+
+    def test_hybrid_fills_up_with_other_documents(self, notes: Collection) -> None:
+        notes.add(Entity(f"x{n}", "red sea", document="x") for n in range(150))
+        notes.add(Entity(f"y{n}", "red", document=f"y{n}") for n in range(9))
+
+        assert len(notes.search("red sea", k=10, per_document=1, mode="hybrid")) == 10
+
+    def test_the_text_of_a_hit_is_there_whichever_part_matched(self, database: Path) -> None:
+        with Collection("c", dim=2, uri=database, segments=True, capacity=1) as collection:
+            entity = Entity("a", "whole", segments=(Segment("s", "one", {"n": 1}), Segment("t", "two")))
+            collection.add([entity], vectors=[MultiVector([[1, 0], [0, 1]], [0, 1])])
+            (hit,) = collection.search(np.array([[0, 1]]))
+
+            assert hit.entity == entity
+            assert [segment.id for segment, _ in hit.segments] == ["t", "s"]
+            assert collection.get(["a"]) == [entity]
+            assert collection.add(collection.get(["a"]), vectors=[MultiVector([[1, 0], [0, 1]], [0, 1])]).unchanged == 1
+
+    def test_an_entity_whose_parts_each_rank_low_is_found(self, database: Path) -> None:
+        with Collection("c", dim=3, metric="IP", uri=database, segments=True, capacity=1) as collection:
+            both = Entity("both", segments=(Segment("s"), Segment("t")))
+            collection.add([both], vectors=[MultiVector([[1, 0, 0], [0, 1, 0]], [0, 1])])
+            others = [Entity(f"o{n}", segments=(Segment("s"),)) for n in range(60)]
+            collection.add(others, vectors=[MultiVector([[0.6, 0.6, 0]], [0])] * 60)
+
+            assert [(hit.entity.id, hit.score) for hit in collection.search(np.eye(3)[:2], k=1)] == [("both", 2.0)]
 
     def test_query_vectors_have_the_dimension_of_the_collection(self, notes: Collection) -> None:
         with pytest.raises(InvalidVectors, match="3 dimensions, the collection of 13"):
@@ -515,8 +608,6 @@ class TestOpening:
             Collection("c", uri=database)
 
     def test_a_collection_of_somebody_else_is_not_touched(self, database: Path) -> None:
-        from colmilvus import embedded
-
         client = embedded.connect(database)
         client.create_collection("theirs", dimension=4)
         client.close()
@@ -533,6 +624,9 @@ class TestOpening:
         "wrong",
         [
             {"dim": 1},
+            {"dim": 4.0},
+            {"capacity": "9"},
+            {"fields": {"like": int}},
             {"capacity": 0},
             {"capacity": 4097},
             {"metric": "L1"},
@@ -569,6 +663,64 @@ class TestOpening:
         assert opened[0].count() == 6
         for collection in opened:
             collection.close()
+
+
+@pytest.mark.parametrize("uri", ["localhost:19530", "file:///kb.db", " "])
+def test_a_uri_that_names_neither_a_folder_nor_a_server_is_refused(uri: str) -> None:
+    with pytest.raises(InvalidInput):
+        Collection("c", dim=4, uri=uri)
+
+
+@pytest.mark.parametrize("embedder", ["static", WordEmbedder, object()])
+def test_what_is_no_embedder_is_refused(database: Path, embedder: Any) -> None:
+    with pytest.raises(InvalidInput, match="an embedder is an object with"):
+        Collection("c", embedder, uri=database)
+
+
+def test_settings_of_an_embedder_are_what_json_keeps(database: Path) -> None:
+    with pytest.raises(InvalidInput, match="layers"):
+        Collection("c", WordEmbedder(layers=(1, 2)), uri=database)  # type: ignore[arg-type]  # wrong on purpose
+
+
+def test_what_was_closed_or_dropped_says_so(database: Path, words: WordEmbedder) -> None:
+    collection = Collection("c", words, uri=database)
+    with Collection("c", words, uri=database) as other:
+        other.drop()
+    with pytest.raises(CollectionNotFound):
+        collection.search("red")
+    collection.close()
+    with pytest.raises(DatabaseError, match="closed"):
+        collection.search("red")
+
+
+@pytest.mark.parametrize("call", ["get", "delete", "multi_vectors"])
+def test_ids_are_a_list_of_strings(notes: Collection, call: str) -> None:
+    for wrong in ("a", [1]):
+        with pytest.raises(InvalidInput):
+            getattr(notes, call)(wrong)
+
+
+def test_a_picture_is_kept_once_there_is_a_folder_for_it(
+    serve: Callable[[Path], tuple[str, str]], tmp_path: Path, words: WordEmbedder
+) -> None:
+    """A collection on a server keeps pictures only where it is told a folder; the same entity then gets its picture."""
+    address, token = serve(tmp_path / "kb.db")
+    entity = Entity("a", "red", image=Image.new("RGB", (4, 4)))
+    with Collection("c", words, uri=address, token=token) as collection:
+        collection.add([entity])
+        assert collection.get(["a"])[0].image is None
+    with Collection("c", words, uri=address, token=token, images=tmp_path / "pictures") as collection:
+        assert collection.add([entity]).replaced == 1
+        path = collection.get(["a"])[0].image
+        assert isinstance(path, Path)
+        assert path.is_file()
+
+
+def test_pymilvus_does_not_shout_what_is_raised_anyway(notes: Collection, caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(InvalidFilter):
+        notes.search("red", filter="year >")
+
+    assert not [record for record in caplog.records if record.name.startswith("pymilvus")]
 
 
 def test_typed_fields_hold_their_type(database: Path, words: WordEmbedder) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from colmilvus import Entity, Hit, MultiVector, Segment
+from colmilvus import Entity, MultiVector, Segment
 from colmilvus.ranking import at_most_per_document, fuse, segment_similarities, similarity_of
 
 
@@ -29,6 +29,10 @@ def test_min_max_of_one_hit_is_the_best_that_there_is() -> None:
     assert fuse([{"a": -3.0}, {}], "min_max") == {"a": 0.5}
 
 
+def test_min_max_makes_nothing_of_float_noise() -> None:
+    assert fuse([{"a": 1.0000001, "b": 1.0, "c": 1.0}], "min_max") == {"a": 1.0, "b": 1.0, "c": 1.0}
+
+
 def test_reciprocal_ranks_add_up() -> None:
     fused = fuse([{"a": 9.0, "b": 1.0}, {"b": 0.2, "a": 0.1}], "rrf")
 
@@ -36,16 +40,16 @@ def test_reciprocal_ranks_add_up() -> None:
 
 
 def test_a_document_gives_no_more_hits_than_asked() -> None:
-    hits = [Hit(Entity(name, document=document), 1.0) for name, document in ("aX", "bX", "cY", "dX", "eY")]
+    found = [Entity(name, document=document) for name, document in ("aX", "bX", "cY", "dX", "eY")]
 
-    assert [hit.entity.id for hit in at_most_per_document(hits, 1)] == ["a", "c"]
-    assert [hit.entity.id for hit in at_most_per_document(hits, 2)] == ["a", "b", "c", "e"]
+    assert [entity.id for entity in at_most_per_document(found, 1)] == ["a", "c"]
+    assert [entity.id for entity in at_most_per_document(found, 2)] == ["a", "b", "c", "e"]
 
 
 def test_entities_of_no_document_all_stay() -> None:
-    hits = [Hit(Entity(name), 1.0) for name in "ab"]
+    found = [Entity(name) for name in "ab"]
 
-    assert at_most_per_document(hits, 1) == hits
+    assert at_most_per_document(found, 1) == found
 
 
 def test_segments_come_best_first_with_their_own_similarity() -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import operator
-import warnings
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, overload
@@ -15,19 +16,17 @@ from tqdm import tqdm
 from colmilvus.connection import connect, is_path
 from colmilvus.embedder import Embedder, Query, SearchMode, preferred_mode
 from colmilvus.entity import Entity, Hit, Metric, MultiVector
-from colmilvus.errors import CollectionMismatch, CollectionNotFound, ColmilvusError, InvalidInput
-from colmilvus.filters import Filter, equal, one_of, to_expression
+from colmilvus.errors import CollectionNotFound, ColmilvusError, InvalidInput, InvalidVectors
+from colmilvus.filters import Filter, equal, to_expression
 from colmilvus.images import ImageStore
 from colmilvus.ingest import AddReport, Ingest, multi_vector_for
 from colmilvus.layouts.spec import CollectionSpec
 from colmilvus.layouts.struct_array import StructArrayLayout
 from colmilvus.ranking import Fusion
-from colmilvus.search import Search
+from colmilvus.search import Search, is_vectors
 from colmilvus.store import EntityStore
 
 __all__ = ["Collection"]
-
-IDS_IN_A_REQUEST = 500
 
 
 class Collection:
@@ -66,6 +65,7 @@ class Collection:
         timeout: float = 60.0,
     ) -> None:
         _check_name(name)
+        _check_embedder(embedder)
         self.name = name
         self.uri = str(uri)
         self.embedder = embedder
@@ -75,14 +75,16 @@ class Collection:
             layout = StructArrayLayout.open(self._client, name, timeout=timeout)
             if layout is None:
                 layout = self._create(asked, timeout)
-            _check_same(name, layout.spec, asked)
+            layout.spec.check_same(name, asked)
         except BaseException:
             self._client.close()
             raise
-        folder = Path(uri) / "images" if is_path(uri) else images and Path(images)
-        # absolute, because the paths of pictures travel with hits to other working directories
-        self._store = EntityStore(layout, ImageStore(folder.absolute() / name) if folder else None)
         self._layout = layout
+        # absolute, because the paths of pictures travel with hits to other working directories
+        folder = (Path(uri).expanduser() if is_path(uri) else Path(images or ".")).absolute()
+        pictures = folder / "images" / name if is_path(uri) else images and folder / name
+        place = os.path.realpath(pictures) if is_path(uri) and pictures else f"{uri} {name}"
+        self._store = EntityStore(layout, ImageStore(pictures) if pictures else None, place)
 
     def _create(self, asked: Mapping[str, Any], timeout: float) -> StructArrayLayout:
         if "dim" not in asked:
@@ -127,6 +129,8 @@ class Collection:
 
         Raises IncompleteAdd, after all others are stored, where entities were refused for what they hold.
         """
+        if isinstance(entities, Entity):
+            raise InvalidInput(f"add takes a list of entities: add([entity]), not the entity {entities.id!r} alone")
         failures = getattr(entities, "failures", ())
         bar = tqdm(
             _with_vectors(entities, vectors),
@@ -149,7 +153,7 @@ class Collection:
         min_similarity: float | None = None,
         per_document: int | None = None,
         exact: bool = False,
-        fusion: Fusion = "min_max",
+        fusion: Fusion | None = None,
     ) -> list[Hit]: ...
 
     @overload
@@ -163,7 +167,7 @@ class Collection:
         min_similarity: float | None = None,
         per_document: int | None = None,
         exact: bool = False,
-        fusion: Fusion = "min_max",
+        fusion: Fusion | None = None,
     ) -> list[list[Hit]]: ...
 
     def search(
@@ -176,44 +180,41 @@ class Collection:
         min_similarity: float | None = None,
         per_document: int | None = None,
         exact: bool = False,
-        fusion: Fusion = "min_max",
+        fusion: Fusion | None = None,
     ) -> list[Hit] | list[list[Hit]]:
         """The ``k`` entities that match best, best first; for a list of queries, one such list for each.
 
         A query is a text, a picture, or a multi-vector ``(n, dim)``. ``mode`` is "late_interaction" (MaxSim), "text"
-        (BM25), or "hybrid" (both, scaled to [0, 1] and averaged; ``fusion="rrf"`` fuses by rank); the one that suits
-        the embedder if not given. ``min_similarity`` drops weaker hits, ``per_document`` keeps at most so many of one
-        document, and ``exact`` scores the candidates again from their stored vectors.
+        (BM25 over the entities' own text, not their segments'), or "hybrid" (both, scaled to [0, 1] and averaged;
+        ``fusion="rrf"`` fuses by rank); the one that suits the embedder if not given. ``min_similarity`` drops weaker
+        hits, ``per_document`` keeps at most so many of one document, and ``exact`` scores the candidates of a server's
+        index again from their stored vectors. An entity in several parts is scored over all of them.
 
         Raises InvalidQuery for a blank query and for what a mode cannot give, InvalidFilter for a filter that is not
-        understood.
+        understood, and InvalidVectors for query vectors of another dimension.
         """
-        expression = to_expression(filter, self._layout.spec.fields) if filter else ""
-        search = Search(self._layout, self.embedder, k, expression, min_similarity, per_document, exact, fusion)
-        several = isinstance(query, list | tuple)
+        expression = "" if filter is None else to_expression(filter, self._layout.spec.fields)
+        several = isinstance(query, list | tuple) and not is_vectors(query)
         queries = list(query) if several else [query]
-        answers = [
-            [self._store_hit(hit) for hit in hits] for hits in search.run(queries, mode or self._mode_for(queries))
-        ]
-        return answers if several else answers[0]
+        k = operator.index(k) if hasattr(k, "__index__") and not isinstance(k, bool) else k
+        search = Search(self._layout, self.embedder, k, expression, min_similarity, per_document, exact, fusion)
+        answers = search.run(queries, mode or self._mode_for(queries))
+        shown = [[replace(hit, entity=self._store.hydrated(hit.entity)) for hit in hits] for hits in answers]
+        return shown if several else shown[0]
 
     def _mode_for(self, queries: Sequence[Any]) -> SearchMode:
         textual = all(isinstance(query, str) for query in queries)
         return preferred_mode(self.embedder) if textual else "late_interaction"
 
-    def _store_hit(self, hit: Hit) -> Hit:
-        return Hit(self._store.hydrated(hit.entity), hit.score, hit.similarity, hit.segments)
-
     def get(self, ids: Sequence[str]) -> list[Entity]:
         """The entities under these ids, in that order; ids that are not held are left out."""
-        found: dict[str, Entity] = {}
-        for some in _chunks(ids):
-            found |= {entity.id: self._store.hydrated(entity) for entity in self._layout.entities(some)}
-        return [found[name] for name in ids if name in found]
+        wanted = _id_list(ids)
+        found = {entity.id: self._store.hydrated(entity) for entity in self._layout.entities(wanted)}
+        return [found[name] for name in wanted if name in found]
 
     def multi_vectors(self, ids: Sequence[str]) -> dict[str, MultiVector]:
         """The vectors of the entities under these ids; ids that are not held are left out."""
-        parts = {name: stored.parts for some in _batches(ids) for name, stored in self._layout.stored(some).items()}
+        parts = {name: stored.parts for name, stored in self._layout.stored(_id_list(ids)).items()}
         return {name: vectors for name, (vectors, _) in self._layout.multi_vectors(parts).items()}
 
     def delete(
@@ -223,27 +224,20 @@ class Collection:
 
         Raises InvalidInput where none of the three is given, or more than one. Unknown ids are no error.
         """
-        if sum(given is not None for given in (ids, filter, document)) != 1 or filter in ({}, ""):
+        if sum(given is not None for given in (ids, filter, document)) != 1:
             raise InvalidInput("delete takes ids, or filter=, or document=; to remove everything use drop()")
-        if isinstance(ids, str):
-            raise InvalidInput(f"delete takes a list of ids: [{ids!r}]")
         if ids is not None:
-            expressions = list(_chunks(ids))
-        elif document is not None:
-            expressions = [equal("document", document)]
-        else:
-            expressions = [to_expression(filter, self._layout.spec.fields)]
-            if not expressions[0]:
-                raise InvalidInput(f"the filter {filter!r} matches everything; to remove everything use drop()")
-        count = 0
-        for expression in expressions:
-            count += self._layout.count(expression)
-            self._store.delete(expression)
-        return count
+            return self._store.delete(_id_list(ids))
+        if document is not None:
+            return self._store.delete_matching(equal("document", document))
+        expression = to_expression(filter, self._layout.spec.fields)
+        if not expression:
+            raise InvalidInput(f"the filter {filter!r} matches everything; to remove everything use drop()")
+        return self._store.delete_matching(expression)
 
     def count(self, filter: Filter | None = None) -> int:
         """How many entities there are, or how many match the filter."""
-        return self._layout.count(to_expression(filter, self._layout.spec.fields) if filter else "")
+        return self._layout.count("" if filter is None else to_expression(filter, self._layout.spec.fields))
 
     def documents(self) -> dict[str, int]:
         """The documents that entities are part of, with how many entities each has."""
@@ -251,8 +245,7 @@ class Collection:
 
     def drop(self) -> None:
         """Remove the collection with all its entities and pictures, and close it."""
-        self._layout.drop()
-        self._store.drop_pictures()
+        self._store.drop()
         self.close()
 
     def close(self) -> None:
@@ -274,7 +267,7 @@ class Collection:
 
 def _with_vectors(
     entities: Iterable[Entity], vectors: Iterable[Any] | None
-) -> Iterator[tuple[Entity, MultiVector | ColmilvusError | None]]:
+) -> Iterator[tuple[Entity, MultiVector | InvalidVectors | None]]:
     if vectors is None:
         for entity in entities:
             yield entity, None
@@ -291,13 +284,22 @@ def _with_vectors(
         raise InvalidInput(f"vectors has more than {count} items, entities has {count}: one multi-vector each")
 
 
-def _batches(ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(ids), IDS_IN_A_REQUEST):
-        yield ids[start : start + IDS_IN_A_REQUEST]
+def _id_list(ids: Iterable[str]) -> list[str]:
+    if isinstance(ids, str):
+        raise InvalidInput(f"this takes a list of ids: [{ids!r}]")
+    listed = list(ids)
+    for name in listed:
+        if not isinstance(name, str):
+            raise InvalidInput(f"an id is a string, not {name!r}")
+    return listed
 
 
-def _chunks(ids: Sequence[str]) -> Iterator[str]:
-    return (one_of("id", some) for some in _batches(ids))
+def _check_embedder(embedder: Embedder | None) -> None:
+    if embedder is not None and (isinstance(embedder, type) or not isinstance(embedder, Embedder)):
+        raise InvalidInput(
+            f"an embedder is an object with name, dim, metric, settings, embed_entities and embed_queries, "
+            f"such as StaticEmbedder(); got {embedder!r}"
+        )
 
 
 def _check_name(name: str) -> None:
@@ -332,28 +334,3 @@ def _asked(
         own = {"dim": embedder.dim, "metric": embedder.metric, "embedder": embedder.name}
         asked |= {**own, "settings": dict(embedder.settings)}
     return {name: value for name, value in asked.items() if value is not None}
-
-
-def _check_same(name: str, spec: CollectionSpec, asked: Mapping[str, Any]) -> None:
-    for what in sorted(asked, key=lambda what: what != "embedder"):
-        value, stored = asked[what], getattr(spec, what)
-        if what == "settings":
-            _check_settings(name, spec, value)
-        elif stored != value:
-            raise CollectionMismatch(
-                f"collection {name!r} was made with {what}={stored!r}, not {value!r}; "
-                "open it with the same, or take another name"
-            )
-
-
-def _check_settings(name: str, spec: CollectionSpec, settings: Mapping[str, Any]) -> None:
-    differing = {key for key in {*spec.settings, *settings} if spec.settings.get(key) != settings.get(key)}
-    told = ", ".join(f"{key}={spec.settings.get(key)!r}, now {settings.get(key)!r}" for key in sorted(differing))
-    versions = {key for key in differing if key.endswith("_version")}
-    if differing - versions:
-        raise CollectionMismatch(
-            f"collection {name!r} was made by embedder {spec.embedder!r} with other settings: {told}; "
-            "their vectors do not compare: use the same settings, or take another name"
-        )
-    if versions:
-        warnings.warn(f"collection {name!r} was made with another library version: {told}", stacklevel=4)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from colmilvus.errors import ServerError
+from colmilvus.errors import InvalidInput, ServerError
 
 if TYPE_CHECKING:
     from pymilvus import MilvusClient
 
 __all__ = ["connect", "is_path"]
+
+SCHEMES = ("http", "https", "tcp", "unix")
+HOST_AND_PORT = re.compile(r"[\w.-]+:\d+")
 
 
 def is_path(uri: str | Path) -> bool:
@@ -19,11 +23,16 @@ def is_path(uri: str | Path) -> bool:
 
 
 def connect(uri: str | Path, token: str | None, *, timeout: float) -> MilvusClient:
-    """A client that is ready. Raises DatabaseError where the folder or the server cannot be opened."""
+    """A client that is ready; ``timeout`` in seconds.
+
+    Raises InvalidInput for what is neither a folder nor the address of a server, and DatabaseError where it cannot be
+    opened.
+    """
+    _check(str(uri))
     if is_path(uri):
         from colmilvus import embedded
 
-        return embedded.connect(uri)
+        return embedded.connect(Path(uri).expanduser())
     from pymilvus import MilvusClient
     from pymilvus.exceptions import MilvusException
 
@@ -31,3 +40,13 @@ def connect(uri: str | Path, token: str | None, *, timeout: float) -> MilvusClie
         return MilvusClient(str(uri), token=token or "", timeout=timeout)
     except MilvusException as error:
         raise ServerError(f"cannot reach a Milvus server at {uri}: {error.message}; is it running?") from error
+
+
+def _check(uri: str) -> None:
+    if not uri.strip():
+        raise InvalidInput("uri is a folder, such as 'kb.db', or the address of a Milvus server; it is blank")
+    if HOST_AND_PORT.fullmatch(uri):
+        raise InvalidInput(f"{uri!r} looks like a server's address; write 'http://{uri}'")
+    scheme, separator, _ = uri.partition("://")
+    if separator and scheme not in SCHEMES:
+        raise InvalidInput(f"{uri!r} is neither a folder nor an address that begins with {', '.join(SCHEMES)}")

@@ -120,6 +120,11 @@ class Entity:
     segments: tuple[Segment, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def full_text(self) -> str:
+        """The text, or that of the segments, a blank line between them, where the entity has none of its own."""
+        return self.text or "\n\n".join(segment.text for segment in self.segments if segment.text)
+
 
 @dataclass(frozen=True)
 class Hit:

@@ -85,7 +85,8 @@ class IncompleteAdd(ColmilvusError):
 class UnreadableFile(ColmilvusError):
     """A file, or one page of it, cannot be read; ``source``, ``page`` and ``reason`` say which and why.
 
-    ``page`` is 1-based and None where the whole file is meant; ``id`` is the id that the page's entity would have had.
+    ``page`` is 1-based and None where the whole file is meant; ``id`` is the id that the page's entity would have had,
+    or the document that its pages would have been part of.
     """
 
     def __init__(

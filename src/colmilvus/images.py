@@ -94,10 +94,14 @@ class ImageStore:
     def __init__(self, folder: str | PathLike[str]) -> None:
         self.folder = Path(folder)
 
+    def reference(self, image: ImageLike) -> str:
+        """The reference that a picture is, or would be, kept under."""
+        digest = hashlib.sha256(image_key(image).encode()).hexdigest()[:40]
+        return f"{digest[:2]}/{digest}.jpg"
+
     def put(self, image: ImageLike) -> str:
         """Keep a picture and return its reference; one that is kept already is neither drawn nor written again."""
-        digest = hashlib.sha256(image_key(image).encode()).hexdigest()[:40]
-        reference = f"{digest[:2]}/{digest}.jpg"
+        reference = self.reference(image)
         target = self.path(reference)
         if not target.exists():
             buffer = BytesIO()

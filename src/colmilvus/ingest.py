@@ -5,22 +5,24 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from typing import Any, TypeAlias
 
 from colmilvus.embedder import Embedder, Unreadable
 from colmilvus.entity import Entity, MultiVector
 from colmilvus.errors import ColmilvusError, IncompleteAdd, InvalidInput, InvalidVectors, UnreadableFile
-from colmilvus.filters import one_of
 from colmilvus.images import image_key
 from colmilvus.layouts.checks import check_entity, check_vectors
 from colmilvus.layouts.rows import Record
 from colmilvus.store import EntityStore
 
-__all__ = ["AddReport", "Ingest", "Problem"]
+__all__ = ["AddReport", "Ingest", "Problem", "multi_vector_for"]
 
 BATCH = 32
+
+Given: TypeAlias = tuple[Entity, MultiVector | InvalidVectors | None]
+"""An entity with the vectors that were passed for it, what is wrong with them, or None where they are to be made."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,8 @@ class AddReport:
     """What ``Collection.add`` did: entities stored new, left as they were, replaced, removed with their old version.
 
     ``unreadable`` lists those that hold nothing that the embedder reads, ``failed`` those that could not be read or
-    stored.
+    stored. What is held under the id of either stays, unless it comes from another version of its document and the
+    new one could be read.
     """
 
     added: int = 0
@@ -53,8 +56,10 @@ class AddReport:
     unreadable: list[Problem] = field(default_factory=list)
     failed: list[Problem] = field(default_factory=list)
 
-    def __str__(self) -> str:
-        counts = {
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many there are of each kind, in the order of the fields."""
+        return {
             "added": self.added,
             "unchanged": self.unchanged,
             "replaced": self.replaced,
@@ -62,13 +67,15 @@ class AddReport:
             "unreadable": len(self.unreadable),
             "failed": len(self.failed),
         }
-        return ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "nothing to add"
+
+    def __str__(self) -> str:
+        return ", ".join(f"{count} {name}" for name, count in self.counts.items() if count) or "nothing to add"
 
 
 @dataclass(frozen=True)
 class _Item:
     entity: Entity
-    vectors: MultiVector | ColmilvusError | None
+    vectors: MultiVector | InvalidVectors | None
     digest: str
 
 
@@ -81,18 +88,13 @@ class Ingest:
         self._embedder = embedder
         self._versions: dict[str, str] = {}
 
-    def run(
-        self,
-        entities: Iterable[tuple[Entity, MultiVector | ColmilvusError | None]],
-        failures: Sequence[UnreadableFile] = (),
-    ) -> AddReport:
+    def run(self, entities: Iterable[Given], failures: Sequence[UnreadableFile] = ()) -> AddReport:
         """Store everything that can be stored, then remove what older versions of the documents left.
 
         ``failures`` is where the reader of the entities reports pages that it could not read, while it reads. Raises
         IncompleteAdd, at the end, where entities were refused for what they hold.
         """
-        stream = iter(entities)
-        while batch := list(islice(stream, BATCH)):
+        for batch in _batches(entities):
             self._add(batch)
         self.report.failed += [_unread(failure) for failure in failures]
         self._remove_outdated()
@@ -101,27 +103,42 @@ class Ingest:
             raise IncompleteAdd(self.report, refused) from refused[0]
         return self.report
 
-    def _add(self, batch: Sequence[tuple[Entity, MultiVector | ColmilvusError | None]]) -> None:
-        items: dict[str, _Item] = {}
+    def _add(self, batch: Sequence[Given]) -> None:
+        items = list(self._checked(batch))
+        self._versions |= {
+            item.entity.document: item.entity.version for item in items if item.entity.document and item.entity.version
+        }
+        changed = self._changed(items)
+        self.report.unchanged += len(items) - len(changed)
+        records = list(self._embedded(changed))
+        if records:
+            self._write(records)
+
+    def _checked(self, batch: Sequence[Given]) -> Iterator[_Item]:
         for entity, vectors in batch:
             try:
                 check_entity(entity, self._store.layout.spec)
-                items[entity.id] = _Item(entity, vectors, _digest(entity, vectors))
+                item = _Item(entity, vectors, _digest(entity, vectors))
             except (InvalidInput, UnreadableFile) as error:
                 self._fail(entity, error)
-        stored = self._store.layout.stored(list(items)) if items else {}
-        changed = [item for name, item in items.items() if name not in stored or stored[name].digest != item.digest]
-        self.report.unchanged += len(items) - len(changed)
-        self._versions |= {
-            item.entity.document: item.entity.version
-            for item in items.values()
-            if item.entity.document and item.entity.version
-        }
-        records = list(self._embedded(changed))
-        failed = self._store.write(records, stored)
-        for entity, fault in failed:
-            self._fail(entity, fault)
-        written = {record.entity.id for record in records} - {entity.id for entity, _ in failed}
+            else:
+                yield item
+
+    def _changed(self, items: Sequence[_Item]) -> list[_Item]:
+        stored = self._store.layout.stored([item.entity.id for item in items])
+        return [
+            item
+            for item in items
+            if (before := stored.get(item.entity.id)) is None
+            or before.digest != item.digest
+            or self._store.lacks_picture(item.entity, before)
+        ]
+
+    def _write(self, records: Sequence[Record]) -> None:
+        stored, unreadable = self._store.write(records)
+        for entity, error in unreadable:
+            self._fail(entity, error)
+        written = {record.entity.id for record in records} - {entity.id for entity, _ in unreadable}
         self.report.replaced += len(written & stored.keys())
         self.report.added += len(written - stored.keys())
 
@@ -133,7 +150,7 @@ class Ingest:
                 self.report.unreadable.append(_problem(item.entity, vectors.reason))
                 continue
             try:
-                if isinstance(vectors, ColmilvusError):
+                if isinstance(vectors, InvalidVectors):
                     raise vectors
                 check_vectors(item.entity, vectors, self._store.layout.spec)
             except InvalidVectors as error:
@@ -141,12 +158,17 @@ class Ingest:
             else:
                 yield Record(item.entity, vectors, {"digest": item.digest})
 
-    def _embed(self, entities: Sequence[Entity]) -> Sequence[MultiVector | Unreadable | ColmilvusError]:
+    def _embed(self, entities: Sequence[Entity]) -> list[MultiVector | Unreadable | InvalidVectors]:
         if not entities:
-            return ()
+            return []
         if self._embedder is None:
             raise InvalidInput("this collection was opened without an embedder: pass vectors=, or open it with one")
-        answers = self._embedder.embed_entities(entities)
+        try:
+            answers = self._embedder.embed_entities(entities)
+        except InvalidVectors as error:
+            if len(entities) > 1:  # one of them spoils it for the others
+                return [answer for entity in entities for answer in self._embed([entity])]
+            return [_naming(entities[0], error)]
         if len(answers) != len(entities):
             raise InvalidVectors(
                 f"embedder {self._embedder.name!r} gave {len(answers)} multi-vectors for {len(entities)} entities"
@@ -157,14 +179,13 @@ class Ingest:
         ]
 
     def _remove_outdated(self) -> None:
+        """A document that was not read to its end keeps what it had; a page that was not read keeps its old state."""
         unread = {problem.id for problem in self.report.failed}
-        for document, version in self._versions.items():
-            outdated = [name for name in self._store.layout.outdated(document, version) if name not in unread]
-            for start in range(0, len(outdated), BATCH):
-                self._store.delete(one_of("id", outdated[start : start + BATCH]))
-            self.report.removed += len(outdated)
+        versions = {document: version for document, version in self._versions.items() if document not in unread}
+        if versions:
+            self.report.removed += self._store.remove_outdated(versions, keep=unread.__contains__)
 
-    def _fail(self, entity: Entity, error: ColmilvusError) -> None:
+    def _fail(self, entity: object, error: ColmilvusError) -> None:
         reason = error.reason if isinstance(error, UnreadableFile) else str(error)
         problem = _problem(entity, reason, error)
         self.report.failed.append(problem)
@@ -177,13 +198,41 @@ def multi_vector_for(entity: Entity, vectors: object) -> MultiVector | InvalidVe
     try:
         return MultiVector.of(vectors)  # type: ignore[arg-type]  # whatever it is, MultiVector judges it
     except InvalidVectors as error:
-        return InvalidVectors(f"entity {str(entity.id)[:80]!r}: {error}")
+        return _naming(entity, error)
 
 
-def _problem(entity: Entity, reason: str, error: ColmilvusError | None = None) -> Problem:
-    source, page = entity.metadata.get("source"), entity.metadata.get("page")
+def _naming(entity: Entity, error: InvalidVectors) -> InvalidVectors:
+    return InvalidVectors(f"entity {str(entity.id)[:80]!r}: {error}")
+
+
+def _batches(entities: Iterable[Given]) -> Iterator[list[Given]]:
+    """Batches in which no id comes twice; one that is cut short by an error comes before that error."""
+    batch: list[Given] = []
+    ids: set[str] = set()
+    stream = iter(entities)
+    while True:
+        try:
+            given = next(stream)
+        except StopIteration:
+            break
+        except Exception:
+            yield batch
+            raise
+        name = repr(getattr(given[0], "id", None))
+        if len(batch) == BATCH or name in ids:
+            yield batch
+            batch, ids = [], set()
+        batch.append(given)
+        ids.add(name)
+    yield batch
+
+
+def _problem(entity: object, reason: str, error: ColmilvusError | None = None) -> Problem:
+    metadata = getattr(entity, "metadata", None)
+    told = metadata if isinstance(metadata, Mapping) else {}
+    source, page = told.get("source"), told.get("page")
     return Problem(
-        id=str(entity.id),
+        id=str(getattr(entity, "id", entity)),
         reason=reason,
         source=source if isinstance(source, str) else None,
         page=page if isinstance(page, int) else None,
@@ -195,8 +244,8 @@ def _unread(failure: UnreadableFile) -> Problem:
     return Problem(failure.id or failure.source, failure.reason, failure.source, failure.page, failure)
 
 
-def _digest(entity: Entity, vectors: MultiVector | ColmilvusError | None) -> str:
-    told = {
+def _digest(entity: Entity, vectors: object) -> str:
+    told: dict[str, Any] = {
         "text": entity.text,
         "image": None if entity.image is None else image_key(entity.image),
         "document": entity.document,

@@ -105,4 +105,4 @@ def _to_document(hit: Hit) -> Document:
     for name, value in (("score", hit.score), ("similarity", hit.similarity), ("image", image)):
         if value is not None:
             metadata.setdefault(name, value)
-    return Document(id=entity.id, page_content=entity.text, metadata=metadata)
+    return Document(id=entity.id, page_content=entity.full_text, metadata=metadata)

@@ -151,7 +151,7 @@ def _to_test(test: MetadataFilter) -> dict[str, Any]:
 
 def _to_node(hit: Hit) -> NodeWithScore:
     entity = hit.entity
-    fields: dict[str, Any] = {"id_": entity.id, "text": entity.text, "metadata": dict(entity.metadata)}
+    fields: dict[str, Any] = {"id_": entity.id, "text": entity.full_text, "metadata": dict(entity.metadata)}
     if entity.document:
         fields["relationships"] = {NodeRelationship.SOURCE: RelatedNodeInfo(node_id=entity.document)}
     page = TextNode(**fields) if entity.image is None else PageNode(**fields, image_path=str(entity.image))

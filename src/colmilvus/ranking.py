@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Literal, TypeAlias
+from typing import Literal, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 
-from colmilvus.entity import Hit, Metric, MultiVector, Segment
+from colmilvus.entity import Metric, MultiVector, Segment
 from colmilvus.maxsim import similarities
 
 __all__ = ["Fusion", "at_most_per_document", "fuse", "segment_similarities", "similarity_of"]
 
 Fusion: TypeAlias = Literal["min_max", "rrf"]
+NOISE = 1e-6
+"""Scores that differ by less than this part of themselves are equal: float32 tells no more."""
 RRF_CONSTANT = 60
 """The constant of reciprocal rank fusion (Cormack, Clarke and Buettcher, SIGIR 2009), Milvus's default too."""
 
@@ -36,6 +38,8 @@ def segment_similarities(
     scored = []
     for index, segment in enumerate(segments):
         own = matches[:, vectors.segments == index]
+        if not own.size:  # its rows were being replaced while they were read
+            continue
         score = float((own.min(axis=1) if metric == "L2" else own.max(axis=1)).sum())
         similarity = similarity_of(score, query, metric)
         scored.append((segment, score if similarity is None else similarity))
@@ -61,7 +65,9 @@ def _min_max(ranking: Mapping[str, float]) -> dict[str, float]:
         return {}
     low, high = min(ranking.values()), max(ranking.values())
     span = high - low
-    return {name: (score - low) / span if span else 1.0 for name, score in ranking.items()}
+    if span <= NOISE * max(abs(high), abs(low)):
+        return dict.fromkeys(ranking, 1.0)
+    return {name: (score - low) / span for name, score in ranking.items()}
 
 
 def _reciprocal_ranks(ranking: Mapping[str, float]) -> dict[str, float]:
@@ -69,14 +75,20 @@ def _reciprocal_ranks(ranking: Mapping[str, float]) -> dict[str, float]:
     return {name: 1 / (RRF_CONSTANT + rank) for rank, name in enumerate(best_first, start=1)}
 
 
-def at_most_per_document(hits: Sequence[Hit], most: int) -> list[Hit]:
-    """The hits in their order, without those beyond ``most`` of one document; entities of no document all stay."""
-    seen: Counter[str] = Counter()
+class _OfDocument(Protocol):
+    @property
+    def document(self) -> str | None: ...
+
+
+Item = TypeVar("Item", bound=_OfDocument)
+
+
+def at_most_per_document(items: Sequence[Item], most: int) -> list[Item]:
+    """The items in their order, without those beyond ``most`` of one document; what is of no document all stays."""
+    seen: Counter[str | None] = Counter()
     kept = []
-    for hit in hits:
-        document = hit.entity.document
-        if document is not None:
-            seen[document] += 1
-        if document is None or seen[document] <= most:
-            kept.append(hit)
+    for item in items:
+        seen[item.document] += 1
+        if item.document is None or seen[item.document] <= most:
+            kept.append(item)
     return kept

@@ -1,14 +1,17 @@
-"""One search: candidates from the rows, parts of one entity put together, lists fused, the best kept."""
+"""One search: candidates from the rows, parts of one entity put together, lists fused, the best kept and completed."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+import operator
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from colmilvus.embedder import Embedder, SearchMode
 from colmilvus.entity import Hit, MultiVector
 from colmilvus.errors import InvalidQuery, InvalidVectors
+from colmilvus.filters import all_of
 from colmilvus.layouts.struct_array import Found, StructArrayLayout
 from colmilvus.maxsim import maxsim
 from colmilvus.ranking import Fusion, at_most_per_document, fuse, segment_similarities, similarity_of
@@ -19,11 +22,13 @@ LIMIT = 16_384
 """Most rows that Milvus gives for one query (``quotaAndLimits.limits.topK``)."""
 FUSED_DEPTH = 100
 """Rows of each list that are fused, at least: min-max needs to see beyond the few that are shown."""
+SPLIT_DEPTH = 100
+"""Further parts that are looked at, so that an entity is found although each of its parts alone ranks low."""
 
 
 @dataclass(frozen=True)
 class Search:
-    """What is asked of a collection, but for the query and the mode."""
+    """What is asked of a collection, but for the queries and the mode."""
 
     layout: StructArrayLayout
     embedder: Embedder | None
@@ -32,40 +37,61 @@ class Search:
     min_similarity: float | None
     per_document: int | None
     exact: bool
-    fusion: Fusion
+    fusion: Fusion | None
 
     def run(self, queries: Sequence[Any], mode: SearchMode) -> list[list[Hit]]:
-        """The hits for each query. Raises InvalidQuery where the mode, or its arguments, do not suit."""
+        """The hits for each query.
+
+        Raises InvalidQuery where the mode, or its arguments, do not suit, and InvalidVectors for wrong query vectors.
+        """
         self._check(mode)
         for query in queries:
             _check_query(query, mode)
         if mode == "text":
-            return [self._text(query) for query in queries]
+            return [self._hits(None, self._text(query)) for query in queries]
         vectors = self._vectors(queries)
         if mode == "hybrid":
-            return [self._hybrid(query, vector) for query, vector in zip(queries, vectors, strict=True)]
-        return [self._late_interaction(vector) for vector in vectors]
+            pairs = zip(queries, vectors, strict=True)
+            return [self._hits(vector, self._hybrid(query, vector)) for query, vector in pairs]
+        return [
+            self._hits(vector, found) for vector, found in zip(vectors, self._late_interaction(vectors), strict=True)
+        ]
 
     def _check(self, mode: SearchMode) -> None:
         if mode not in ("late_interaction", "text", "hybrid"):
             raise InvalidQuery(f"mode is 'late_interaction', 'text' or 'hybrid', not {mode!r}")
-        if isinstance(self.k, bool) or not isinstance(self.k, int) or not 1 <= self.k <= LIMIT:
-            raise InvalidQuery(f"k is a number from 1 to {LIMIT}, not {self.k!r}")
-        if self.per_document is not None and self.per_document < 1:
-            raise InvalidQuery(f"per_document is a number from 1, not {self.per_document!r}")
-        if self.fusion not in ("min_max", "rrf"):
+        _check_number("k", self.k)
+        if self.per_document is not None:
+            _check_number("per_document", self.per_document)
+        if self.fusion not in (None, "min_max", "rrf"):
             raise InvalidQuery(f"fusion is 'min_max' or 'rrf', not {self.fusion!r}")
-        if self.min_similarity is not None and (mode != "late_interaction" or self.layout.spec.metric == "L2"):
+        if self.fusion is not None and mode != "hybrid":
+            raise InvalidQuery(f"fusion is for mode='hybrid'; leave it out with mode={mode!r}")
+        if self.exact and mode != "late_interaction":
+            raise InvalidQuery(f"exact is for mode='late_interaction'; leave it out with mode={mode!r}")
+        if self.min_similarity is not None:
+            self._check_threshold(mode)
+
+    def _check_threshold(self, mode: SearchMode) -> None:
+        if mode != "late_interaction" or self.layout.spec.metric == "L2":
             what = f"mode={mode!r}" if mode != "late_interaction" else "the metric L2"
             raise InvalidQuery(f"{what} has no similarity that compares across queries; leave min_similarity out")
+        least = self.min_similarity
+        if isinstance(least, str) or not math.isfinite(least or 0):
+            raise InvalidQuery(f"min_similarity is a number, such as 0.5, not {least!r}")
 
     def _vectors(self, queries: Sequence[Any]) -> list[MultiVector]:
-        given = {index: MultiVector.of(query) for index, query in enumerate(queries) if _is_vectors(query)}
-        asked = [query for query in queries if not _is_vectors(query)]
+        asked = [query for query in queries if not is_vectors(query)]
         if asked and self.embedder is None:
-            raise InvalidQuery("this collection was opened without an embedder: pass a multi-vector as query")
-        embedded = iter(self.embedder.embed_queries(asked) if asked and self.embedder else ())
-        vectors = [given[index] if index in given else MultiVector.of(next(embedded)) for index in range(len(queries))]
+            raise InvalidQuery(
+                "this collection was opened without an embedder: pass a multi-vector as query, "
+                "search with mode='text', or open it with its embedder"
+            )
+        answers = self.embedder.embed_queries(asked) if asked and self.embedder else ()
+        if len(answers) != len(asked):
+            raise InvalidVectors(f"the embedder gave {len(answers)} multi-vectors for {len(asked)} queries")
+        embedded = iter(answers)
+        vectors = [MultiVector.of(query if is_vectors(query) else next(embedded)) for query in queries]
         for vector in vectors:
             if vector.dim != self.layout.spec.dim:
                 raise InvalidVectors(
@@ -73,76 +99,139 @@ class Search:
                 )
         return vectors
 
-    def _late_interaction(self, query: MultiVector) -> list[Hit]:
-        """Ask for more rows until enough entities are left after parts, documents and the threshold, or none remain."""
-        limit = min(self.k if self.per_document is None and not self.exact else 4 * self.k, LIMIT)
+    # How many entities to ask for at first, and then four times as many until enough are left or there are no more
+
+    def _enough(self, first: int, look: Callable[[int], tuple[list[Found], bool]]) -> list[Found]:
+        limit = min(first, LIMIT)
         while True:
-            found = self.layout.search(query, self._rows(limit), self.expression)
-            hits = [self._hit(query, item) for item in self._whole(query, found)]
-            kept = self._kept(hits)
-            exhausted = len(found) < self._rows(limit) or limit == LIMIT
-            if len(kept) >= self.k or exhausted or _below(hits, self.min_similarity):
-                return self._with_segments(query, kept[: self.k])
+            kept, exhausted = look(limit)
+            if len(kept) >= self.k or exhausted or limit == LIMIT:
+                return kept[: self.k]
             limit = min(4 * limit, LIMIT)
+
+    def _first(self) -> int:
+        return self.k if self.per_document is None and not self.exact else 4 * self.k
+
+    def _late_interaction(self, queries: Sequence[MultiVector]) -> list[list[Found]]:
+        if not queries:
+            return []
+        limit = min(self._first(), LIMIT)
+        begun = self.layout.search(queries, self._rows(limit), self.expression, whole=self._shows(limit))
+
+        def looked(query: MultiVector, first: list[Found]) -> list[Found]:
+            def look(now: int) -> tuple[list[Found], bool]:
+                found = first if now == limit else self._search(query, now)
+                ranked = self._one_for_each(query, found)
+                return self._kept(query, ranked), len(found) < self._rows(now) or self._is_below(query, ranked)
+
+            return self._enough(limit, look)
+
+        return [looked(query, first) for query, first in zip(queries, begun, strict=True)]
+
+    def _search(self, query: MultiVector, entities: int) -> list[Found]:
+        (found,) = self.layout.search([query], self._rows(entities), self.expression, whole=self._shows(entities))
+        return found
+
+    def _shows(self, entities: int) -> bool:
+        """Whether what is found will be shown as it is, so that the rows are best read at once."""
+        return entities <= self.k and not self.layout.spec.segments
 
     def _rows(self, entities: int) -> int:
         """How many rows to ask for to get so many entities; only entities with segments have several rows."""
         return min(2 * entities + 10, LIMIT) if self.layout.spec.segments else entities
 
-    def _whole(self, query: MultiVector, found: Sequence[Found]) -> list[Found]:
-        """One item for each entity, scored over all its parts, best first."""
-        best = {item.entity.id: item for item in reversed(found)}
-        again = {name: item.parts for name, item in best.items() if self.exact or item.parts > 1}
-        if again:
-            for name, (vectors, _) in self.layout.multi_vectors(again).items():
-                best[name] = replace(best[name], score=maxsim(query, vectors, self.layout.spec.metric))
+    def _one_for_each(self, query: MultiVector, found: Sequence[Found]) -> list[Found]:
+        """One item for each entity, best first; what lies in several parts is scored over all of them."""
+        if self.layout.spec.segments:
+            split = all_of(self.expression, "part > 0")
+            (parts,) = self.layout.search([query], SPLIT_DEPTH, split, whole=False)
+            found = [*found, *parts]
+        best = {item.id: item for item in reversed(found)}
+        again = {item.id: item.parts for item in best.values() if self.exact or item.parts > 1}
+        for name, (vectors, _) in self.layout.multi_vectors(again).items() if again else ():
+            best[name] = replace(best[name], score=maxsim(query, vectors, self.layout.spec.metric))
         return sorted(best.values(), key=lambda item: item.score, reverse=self.layout.spec.metric != "L2")
 
-    def _hit(self, query: MultiVector, item: Found) -> Hit:
-        return Hit(item.entity, item.score, similarity_of(item.score, query, self.layout.spec.metric))
-
-    def _kept(self, hits: Sequence[Hit]) -> list[Hit]:
-        least = self.min_similarity
-        kept = [hit for hit in hits if least is None or (hit.similarity is not None and hit.similarity >= least)]
+    def _kept(self, query: MultiVector | None, ranked: Sequence[Found]) -> list[Found]:
+        kept = list(ranked)
+        if query is not None and self.min_similarity is not None:
+            kept = [item for item in kept if (self._similarity(query, item) or 0.0) >= self.min_similarity]
         return kept if self.per_document is None else at_most_per_document(kept, self.per_document)
 
-    def _text(self, query: str) -> list[Hit]:
-        limit = self.k if self.per_document is None else 4 * self.k
-        while True:
-            found = self.layout.search_text(query, min(limit, LIMIT), self.expression)
-            kept = self._kept([Hit(item.entity, item.score) for item in found])
-            if len(kept) >= self.k or len(found) < limit or limit >= LIMIT:
-                return kept[: self.k]
-            limit *= 4
+    def _similarity(self, query: MultiVector, item: Found) -> float | None:
+        return similarity_of(item.score, query, self.layout.spec.metric)
 
-    def _hybrid(self, query: str, vectors: MultiVector) -> list[Hit]:
-        depth = min(max(FUSED_DEPTH, 10 * self.k), LIMIT)
-        by_vectors = self._whole(vectors, self.layout.search(vectors, self._rows(depth), self.expression))
-        by_text = self.layout.search_text(query, depth, self.expression)
+    def _is_below(self, query: MultiVector, ranked: Sequence[Found]) -> bool:
+        """Whether the weakest is already below the threshold, so that asking for more brings nothing."""
+        if not ranked or self.min_similarity is None:
+            return False
+        return (self._similarity(query, ranked[-1]) or 0.0) < self.min_similarity
+
+    def _text(self, query: str) -> list[Found]:
+        def look(limit: int) -> tuple[list[Found], bool]:
+            found = self.layout.search_text(query, limit, self.expression, whole=self._shows(limit))
+            return self._kept(None, found), len(found) < limit
+
+        return self._enough(self._first(), look)
+
+    def _hybrid(self, query: str, vectors: MultiVector) -> list[Found]:
+        def look(depth: int) -> tuple[list[Found], bool]:
+            by_vectors = self._search(vectors, depth)
+            by_text = self.layout.search_text(query, depth, self.expression, whole=False)
+            fused = self._fused(self._one_for_each(vectors, by_vectors), by_text)
+            return self._kept(None, fused), len(by_vectors) < self._rows(depth) and len(by_text) < depth
+
+        return self._enough(max(FUSED_DEPTH, 10 * self.k), look)
+
+    def _fused(self, by_vectors: Sequence[Found], by_text: Sequence[Found]) -> list[Found]:
         sign = -1.0 if self.layout.spec.metric == "L2" else 1.0
-        scores = fuse(
-            [{i.entity.id: sign * i.score for i in by_vectors}, {i.entity.id: i.score for i in by_text}], self.fusion
-        )
-        found = {item.entity.id: item for item in [*by_text, *by_vectors]}
-        kept = self._kept([Hit(found[name].entity, score) for name, score in scores.items()])
-        return self._with_segments(vectors, kept[: self.k])
+        rankings = [{item.id: sign * item.score for item in by_vectors}, {item.id: item.score for item in by_text}]
+        items = {item.id: item for item in (*by_text, *by_vectors)}
+        scores = fuse(rankings, self.fusion or "min_max")
+        return [replace(items[name], score=score, fused=True) for name, score in scores.items()]
 
-    def _with_segments(self, query: MultiVector, hits: list[Hit]) -> list[Hit]:
-        if not hits or not self.layout.spec.segments:
+    def _hits(self, query: MultiVector | None, found: Iterable[Found]) -> list[Hit]:
+        """The hits with all that their entities hold; an entity that was removed meanwhile is left out."""
+        chosen = list(found)
+        missing = [item.id for item in chosen if item.entity is None]
+        entities = {entity.id: entity for entity in self.layout.entities(missing)}
+        entities |= {item.id: item.entity for item in chosen if item.entity is not None}
+        hits = [
+            Hit(entities[item.id], item.score, self._similarity(query, item) if query and not item.fused else None)
+            for item in chosen
+            if item.id in entities
+        ]
+        if query is None or not self.layout.spec.segments:
             return hits
-        ids = [hit.entity.id for hit in hits]
-        parts = {name: stored.parts for name, stored in self.layout.stored(ids).items()}
-        details = self.layout.multi_vectors(parts)
-        complete = []
-        for hit in hits:
-            vectors, segments = details[hit.entity.id]
-            scored = segment_similarities(query, vectors, segments, self.layout.spec.metric)
-            complete.append(replace(hit, entity=replace(hit.entity, segments=segments), segments=scored))
-        return complete
+        return self._with_similarities(query, hits, {item.id: item.parts for item in chosen})
+
+    def _with_similarities(self, query: MultiVector, hits: Sequence[Hit], parts: dict[str, int]) -> list[Hit]:
+        details = self.layout.multi_vectors(
+            {hit.entity.id: parts[hit.entity.id] for hit in hits if hit.entity.segments}
+        )
+        return [
+            replace(hit, segments=segment_similarities(query, *details[hit.entity.id], self.layout.spec.metric))
+            if hit.entity.id in details
+            else hit
+            for hit in hits
+        ]
 
 
-def _is_vectors(query: Any) -> bool:
-    return isinstance(query, MultiVector) or hasattr(query, "ndim")
+def is_vectors(query: Any) -> bool:
+    """Whether a query is a multi-vector already: one, an array, a tensor, or nested lists of numbers."""
+    if isinstance(query, MultiVector) or hasattr(query, "ndim"):
+        return True
+    nested = isinstance(query, list | tuple) and bool(query) and isinstance(query[0], list | tuple)
+    return nested and bool(query[0]) and isinstance(query[0][0], int | float)
+
+
+def _check_number(name: str, value: Any) -> None:
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = 0
+    if isinstance(value, bool) or not 1 <= number <= LIMIT:
+        raise InvalidQuery(f"{name} is a number from 1 to {LIMIT}, not {value!r}")
 
 
 def _check_query(query: Any, mode: SearchMode) -> None:
@@ -152,8 +241,3 @@ def _check_query(query: Any, mode: SearchMode) -> None:
         raise InvalidQuery(f"a query is a text, a picture or a multi-vector, not {query!r}")
     if mode != "late_interaction" and not isinstance(query, str):
         raise InvalidQuery(f"mode={mode!r} searches the text and needs a text as query; use mode='late_interaction'")
-
-
-def _below(hits: Sequence[Hit], least: float | None) -> bool:
-    """Whether the weakest hit is already below the threshold, so that asking for more brings nothing."""
-    return bool(hits) and least is not None and hits[-1].similarity is not None and hits[-1].similarity < least

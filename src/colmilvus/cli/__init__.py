@@ -24,6 +24,8 @@ def main() -> None:
             raise
         sys.stderr.write(f"{MissingExtra('the colmilvus command', 'cli')}\n")
         raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # text streams of a program have it
     logging.getLogger("pymilvus").setLevel(logging.CRITICAL)  # it logs what it raises, with tracebacks

@@ -14,15 +14,7 @@ IN_PYTHON = 'read_pages(..., password="...")'
 
 def counts(report: AddReport) -> str:
     """One line with the six numbers of a report, always all of them and in this order."""
-    numbers = {
-        "added": report.added,
-        "unchanged": report.unchanged,
-        "replaced": report.replaced,
-        "removed": report.removed,
-        "unreadable": len(report.unreadable),
-        "failed": len(report.failed),
-    }
-    return ", ".join(f"{number} {name}" for name, number in numbers.items())
+    return ", ".join(f"{number} {name}" for name, number in report.counts.items())
 
 
 def problems(title: str, found: Iterable[Problem]) -> Iterator[str]:

@@ -65,7 +65,7 @@ def _shortest(source: str, parts: dict[str, tuple[str, ...]]) -> str:
 
 
 def _passage(hit: Hit, query: str) -> Text:
-    content = hit.entity.text or "\n".join(segment.text for segment in hit.entity.segments)
+    content = hit.entity.full_text
     passage = find_passage(content, query)
     text = Text(passage.text or "(no text)")
     for start, end in passage.marks:

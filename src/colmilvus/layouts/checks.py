@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from colmilvus.entity import Entity, MultiVector
+from colmilvus.entity import Entity, MultiVector, Segment
 from colmilvus.errors import InvalidEntity, InvalidVectors
 from colmilvus.layouts.spec import CollectionSpec
 
@@ -25,11 +25,15 @@ def check_entity(entity: Entity, spec: CollectionSpec) -> None:
     Lengths are in bytes of UTF-8, as Milvus counts them ("Limits": VARCHAR 65,535, JSON 65,536), and hold for the
     embedded engine too, so that whatever was stored on a laptop can move to a server.
     """
+    if not isinstance(entity, Entity):
+        raise InvalidEntity(f"add takes entities, such as Entity(id, text); got {entity!r}"[:300])
     if not isinstance(entity.id, str) or not entity.id:
         raise InvalidEntity(f"an entity's id is a string of at least one character, not {entity.id!r}")
     name = f"entity {entity.id[:80]!r}"
+    _check_kinds(name, entity)
     _check_bytes(name, "id", entity.id, ID_BYTES, "shorten it")
     _check_bytes(name, "document", entity.document or "", ID_BYTES, "shorten it")
+    _check_bytes(name, "version", entity.version or "", ID_BYTES, "shorten it")
     _check_bytes(name, "text", entity.text, VARCHAR_BYTES, "split it into segments, or into entities of their own")
     for segment in entity.segments:
         _check_bytes(f"{name}, segment {segment.id[:80]!r}", "text", segment.text, VARCHAR_BYTES, "split it")
@@ -41,6 +45,17 @@ def check_entity(entity: Entity, spec: CollectionSpec) -> None:
         raise InvalidEntity(f"{name} has segments; make the collection with segments=True to store them")
     for column, kind in spec.fields.items():
         _check_typed(name, column, kind, entity.metadata.get(column))
+
+
+def _check_kinds(name: str, entity: Entity) -> None:
+    for what, value in (("document", entity.document), ("version", entity.version)):
+        if not (value is None or isinstance(value, str)):
+            raise InvalidEntity(f"{name}: its {what} is a string or None, not {value!r}")
+    if not isinstance(entity.metadata, Mapping):
+        raise InvalidEntity(f"{name}: its metadata is a dict, not {entity.metadata!r}")
+    for segment in entity.segments:
+        if not isinstance(segment, Segment):
+            raise InvalidEntity(f"{name}: its segments are of the class Segment, not {segment!r}")
 
 
 def _check_bytes(name: str, what: str, text: str, limit: int, advice: str) -> None:

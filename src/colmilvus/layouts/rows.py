@@ -13,7 +13,7 @@ import numpy as np
 from colmilvus.entity import Entity, MultiVector, Segment
 from colmilvus.layouts.spec import CollectionSpec
 
-__all__ = ["SCALARS", "Record", "entity_of", "key_of", "rows_of", "segments_of"]
+__all__ = ["SCALARS", "Record", "entity_of", "key_of", "rows_of", "segments_of", "vectors_of"]
 
 UNSAFE = re.compile(r"""[\x00-\x1f\x7f"'%\\]""")
 
@@ -29,13 +29,13 @@ class Record:
     internal: Mapping[str, Any] = field(default_factory=dict)
 
 
-def key_of(id: str, part: int = 0, tenant: str = "") -> str:
-    """The primary key of one part of an entity. No two of (tenant, id, part) share one.
+def key_of(id: str, part: int = 0) -> str:
+    """The primary key of one part of an entity. No two of (id, part) share one; between the slashes is room for more.
 
     Quotes, backslashes and control characters are percent-encoded: pymilvus's iterators write keys into expressions as
     they are.
     """
-    return f"{part}/{UNSAFE.sub(_encoded, tenant).replace('/', '%2F')}/{UNSAFE.sub(_encoded, id)}"
+    return f"{part}//{UNSAFE.sub(_encoded, id)}"
 
 
 def _encoded(character: re.Match[str]) -> str:
@@ -118,15 +118,20 @@ def entity_of(row: Mapping[str, Any], segments: Iterable[Segment] = ()) -> Entit
     )
 
 
-def segments_of(parts: Sequence[Mapping[str, Any]]) -> tuple[MultiVector, tuple[Segment, ...]]:
-    """All vectors of an entity, from the rows of all its parts in order, and the segments that they belong to."""
+def segments_of(parts: Iterable[Mapping[str, Any]]) -> tuple[Segment, ...]:
+    """The segments of an entity, from the rows of all its parts."""
+    segments = {
+        element["segment"]: Segment(text=element["text"], **json.loads(element["info"]))
+        for row in parts
+        for element in row["vectors"]
+        if element.get("info")
+    }
+    return tuple(segments[owner] for owner in sorted(segments))
+
+
+def vectors_of(parts: Iterable[Mapping[str, Any]]) -> MultiVector:
+    """All vectors of an entity, from the rows of all its parts in order."""
     elements = [element for row in parts for element in row["vectors"]]
     vectors = np.array([element["emb"] for element in elements], dtype=np.float32)
-    if not elements or elements[0].get("segment", -1) < 0:
-        return MultiVector(vectors), ()
-    segments = {}
-    for element in elements:
-        if element["info"]:
-            segments[element["segment"]] = Segment(text=element["text"], **json.loads(element["info"]))
-    owners = [element["segment"] for element in elements]
-    return MultiVector(vectors, owners), tuple(segments[owner] for owner in sorted(segments))
+    owners = [element.get("segment", -1) for element in elements]
+    return MultiVector(vectors, None if owners[0] < 0 else owners)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -31,6 +33,8 @@ ENGLISH: Mapping[str, Any] = {
 """Milvus's ``english`` analyzer, and the words that make a question or only help a verb left out as well."""
 
 OWN_COLUMNS = frozenset({"key", "id", "document", "part", "text", "bm25", "image", "metadata", "internal", "vectors"})
+KEYWORDS = frozenset({"and", "exists", "false", "in", "is", "like", "not", "null", "or", "true"})
+FUNCTIONS = re.compile(r"(json|array)_(contains(_all|_any)?|length)|(text|phrase)_match")
 FORMAT = 1
 
 
@@ -51,6 +55,12 @@ class CollectionSpec:
     analyzer: Mapping[str, Any] = field(default_factory=lambda: ENGLISH)
 
     def __post_init__(self) -> None:
+        for what in ("dim", "capacity"):
+            if not isinstance(getattr(self, what), int) or isinstance(getattr(self, what), bool):
+                raise InvalidInput(f"{what} is a whole number, not {getattr(self, what)!r}")
+        for name, value in self.settings.items():
+            if not (value is None or isinstance(value, str | int | float)):
+                raise InvalidInput(f"an embedder's settings are strings, numbers, bools or None; {name} is {value!r}")
         if self.metric not in ("COSINE", "IP", "L2"):
             raise InvalidInput(f"the metric is 'COSINE', 'IP' or 'L2', not {self.metric!r}")
         if not 2 <= self.dim <= 32_768:
@@ -59,6 +69,29 @@ class CollectionSpec:
             raise InvalidInput(f"an entity holds 1 to {CAPACITY_LIMIT} vectors, capacity={self.capacity} is outside")
         for name, kind in self.fields.items():
             _check_field(name, kind)
+
+    def check_same(self, name: str, asked: Mapping[str, Any]) -> None:
+        """Raise CollectionMismatch where collection ``name`` was made otherwise than ``asked``; versions only warn."""
+        for what in sorted(asked, key=lambda what: what != "embedder"):
+            value, stored = asked[what], getattr(self, what)
+            if what == "settings":
+                self._check_settings(name, value)
+            elif stored != value:
+                raise CollectionMismatch(
+                    f"collection {name!r} was made with {what}={stored!r}, not {value!r}; "
+                    "open it with the same, or take another name"
+                )
+
+    def _check_settings(self, name: str, settings: Mapping[str, Any]) -> None:
+        differing = {key for key in {*self.settings, *settings} if self.settings.get(key) != settings.get(key)}
+        told = ", ".join(f"{key}={self.settings.get(key)!r}, now {settings.get(key)!r}" for key in sorted(differing))
+        if any(not key.endswith("_version") for key in differing):
+            raise CollectionMismatch(
+                f"collection {name!r} was made by embedder {self.embedder!r} with other settings: {told}; "
+                "their vectors do not compare: use the same settings, or take another name"
+            )
+        if differing:
+            warnings.warn(f"collection {name!r} was made with another library version: {told}", stacklevel=5)
 
     def to_description(self) -> str:
         names = {name: FIELD_TYPES[kind] for name, kind in self.fields.items()}
@@ -90,5 +123,7 @@ def _check_field(name: str, kind: type) -> None:
         raise InvalidInput(f"field {name!r}: the type is bool, int, float or str, not {kind!r}")
     if name in OWN_COLUMNS:
         raise InvalidInput(f"field {name!r}: that name is one of the collection's own columns; choose another key")
+    if name.lower() in KEYWORDS or FUNCTIONS.fullmatch(name.lower()):
+        raise InvalidInput(f"field {name!r}: that is a word of Milvus's filter language; choose another key")
     if not (name.isascii() and name.isidentifier()):
         raise InvalidInput(f"field {name!r}: Milvus takes letters, digits and underscores, not starting with a digit")

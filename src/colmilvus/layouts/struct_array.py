@@ -5,37 +5,40 @@ Source: Milvus, "Array of Structs" and "Search with Embedding Lists".
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pymilvus import DataType, Function, FunctionType, MilvusClient
+from pymilvus import MilvusClient
 from pymilvus.client.embedding_list import EmbeddingList
 
 from colmilvus.entity import Entity, MultiVector, Segment
-from colmilvus.filters import all_of, equal, one_of
-from colmilvus.layouts.checks import ID_BYTES, VARCHAR_BYTES
+from colmilvus.filters import all_of, one_of
 from colmilvus.layouts.requests import request
-from colmilvus.layouts.rows import SCALARS, Record, entity_of, key_of, rows_of, segments_of
+from colmilvus.layouts.rows import SCALARS, Record, entity_of, key_of, rows_of, segments_of, vectors_of
+from colmilvus.layouts.schema import BM25, VECTOR, index_parameters, milvus_schema
 from colmilvus.layouts.spec import CollectionSpec
 
 __all__ = ["Found", "Stored", "StructArrayLayout"]
 
-VECTOR = "vectors[emb]"
-BM25 = "bm25"
 REQUEST_BYTES = 32 << 20
 """Bytes of vectors in one request; a server takes 64 MiB in all (``proxy.grpc.serverMaxRecvSize``)."""
 PAGE = 1_000
-TYPES = {bool: DataType.BOOL, int: DataType.INT64, float: DataType.DOUBLE, str: DataType.VARCHAR}
+IDS = 200
+"""Entities read in one request: with the longest text and metadata they stay below the 100 MiB of an answer."""
+DOCUMENTS = 100
 
 
 @dataclass(frozen=True)
 class Found:
-    """An entity's first row, and the score of the row that matched."""
+    """A row that was found, its score, and of its entity what was read: all of it, or None."""
 
-    entity: Entity
+    id: str
+    document: str | None
     score: float
     parts: int
+    entity: Entity | None = None
+    fused: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ class StructArrayLayout:
     def create(cls, client: MilvusClient, name: str, spec: CollectionSpec, *, timeout: float) -> StructArrayLayout:
         """Make the collection with its indexes. Raises ServerError where the server cannot."""
         with request(f"create collection {name!r}"):
-            client.create_collection(name, schema=_schema(spec), consistency_level="Strong", timeout=timeout)
+            client.create_collection(name, schema=milvus_schema(spec), consistency_level="Strong", timeout=timeout)
         layout = cls(client, name, spec, timeout=timeout)
         layout._prepare()
         return layout
@@ -81,7 +84,7 @@ class StructArrayLayout:
         with request(f"prepare collection {self._name!r}"):
             present = set(self._client.list_indexes(self._name, timeout=self._timeout))
             missing = self._client.prepare_index_params()
-            for field, index in _indexes(self.spec).items():
+            for field, index in index_parameters(self.spec).items():
                 if field not in present:
                     missing.add_index(field, **index)
             if len(missing):
@@ -89,81 +92,111 @@ class StructArrayLayout:
                 self._client.create_index(self._name, missing, sync=False, timeout=self._timeout)
             self._client.load_collection(self._name, timeout=self._timeout)
 
-    def write(self, records: Iterable[Record], stored: Mapping[str, Stored]) -> None:
-        """Store the records in requests of bounded size, then remove the parts that a smaller entity leaves behind."""
-        rows: list[dict[str, Any]] = []
-        size = 0
-        surplus: list[str] = []
-        for record in records:
-            parts = rows_of(record, self.spec)
-            before = stored.get(record.entity.id)
-            surplus += [key_of(record.entity.id, part) for part in range(len(parts), before.parts if before else 0)]
-            for row in parts:
-                weight = len(row["vectors"]) * self.spec.dim * 4
-                if rows and size + weight > REQUEST_BYTES:
-                    self._upsert(rows)
-                    rows, size = [], 0
-                rows.append(row)
-                size += weight
-        self._upsert(rows)
+    def write(self, records: Sequence[Record], stored: Mapping[str, Stored]) -> None:
+        """Store the records; where this is cut short, ``stored`` does not show them and they are written again.
+
+        First come the further parts, then the parts that a smaller entity leaves behind go, and last come the first
+        parts, which hold the digest.
+        """
+        parts = {record.entity.id: rows_of(record, self.spec) for record in records}
+        self._upsert([row for rows in parts.values() for row in rows[1:]])
+        surplus = [
+            key_of(name, part)
+            for name, rows in parts.items()
+            for part in range(len(rows), stored[name].parts if name in stored else 0)
+        ]
         if surplus:
-            self._delete(one_of("key", surplus))
+            self.delete(one_of("key", surplus))
+        self._upsert([rows[0] for rows in parts.values()])
 
     def _upsert(self, rows: Sequence[dict[str, Any]]) -> None:
-        if rows:
-            with request(f"store {len(rows)} rows in {self._name!r}"):
-                self._client.upsert(self._name, data=list(rows), timeout=self._timeout)
+        """Send the rows in requests of bounded size."""
+        waiting: list[dict[str, Any]] = []
+        size = 0
+        for row in rows:
+            weight = len(row["vectors"]) * self.spec.dim * 4
+            if waiting and size + weight > REQUEST_BYTES:
+                self._send(waiting)
+                waiting, size = [], 0
+            waiting.append(row)
+            size += weight
+        if waiting:
+            self._send(waiting)
 
-    def search(self, query: MultiVector, limit: int, expression: str = "") -> list[Found]:
-        """The best rows by MaxSim, best first; an entity of several parts may come several times."""
-        vectors = EmbeddingList(query.vectors)
+    def _send(self, rows: list[dict[str, Any]]) -> None:
+        with request(f"store {len(rows)} rows in {self._name!r}"):
+            self._client.upsert(self._name, data=rows, timeout=self._timeout)
+
+    def search(
+        self, queries: Sequence[MultiVector], limit: int, expression: str = "", *, whole: bool
+    ) -> list[list[Found]]:
+        """For each query the best rows by MaxSim, best first; an entity of several parts may come several times.
+
+        ``whole`` reads the entities too, without their segments.
+        """
+        vectors = [EmbeddingList(query.vectors) for query in queries]
         parameters = {"metric_type": f"MAX_SIM_{self.spec.metric}"}
-        return self._search(vectors, VECTOR, parameters, limit, expression)
+        return self._search(vectors, VECTOR, parameters, limit, expression, whole)
 
-    def search_text(self, query: str, limit: int, expression: str = "") -> list[Found]:
+    def search_text(self, query: str, limit: int, expression: str = "", *, whole: bool) -> list[Found]:
         """The best rows by BM25 over their text, best first; rows that share no word with the query are not found."""
-        return self._search(query, BM25, {"metric_type": "BM25"}, limit, expression)
+        (found,) = self._search([query], BM25, {"metric_type": "BM25"}, limit, expression, whole)
+        return found
 
     def _search(
-        self, query: Any, field: str, parameters: Mapping[str, Any], limit: int, expression: str
-    ) -> list[Found]:
+        self,
+        queries: list[Any],
+        field: str,
+        parameters: Mapping[str, Any],
+        limit: int,
+        expression: str,
+        whole: bool,
+    ) -> list[list[Found]]:
         with request(f"search {self._name!r}", expression):
-            (hits,) = self._client.search(
+            answers = self._client.search(
                 self._name,
-                data=[query],
+                data=queries,
                 anns_field=field,
                 search_params=dict(parameters),
                 limit=limit,
                 filter=expression,
-                output_fields=list(SCALARS),
+                output_fields=list(SCALARS if whole else ("id", "document", "internal")),
                 timeout=self._timeout,
             )
-        return [
-            Found(entity_of(hit["entity"]), float(hit["distance"]), hit["entity"]["internal"]["parts"]) for hit in hits
-        ]
+        return [[_found(hit, whole) for hit in hits] for hits in answers]
 
     def stored(self, ids: Sequence[str]) -> dict[str, Stored]:
         """What is held under these ids; ids that are not there are left out."""
-        rows = self._read(one_of("key", [key_of(name) for name in ids]), ["id", "image", "internal"])
+        rows = self._first_rows(ids, ["id", "image", "internal"])
         return {
             row["id"]: Stored(row["internal"].get("digest"), row["image"], row["internal"]["parts"]) for row in rows
         }
 
-    def entities(self, expression: str) -> list[Entity]:
-        """The entities whose rows match, in any order, without their segments."""
-        return [entity_of(row) for row in self._rows(all_of("part == 0", expression), SCALARS)]
+    def entities(self, ids: Sequence[str]) -> list[Entity]:
+        """The entities under these ids, with their segments, in any order; ids that are not there are left out."""
+        rows = self._first_rows(ids, SCALARS)
+        if not self.spec.segments:
+            return [entity_of(row) for row in rows]
+        segments = self._segments({row["id"]: row["internal"]["parts"] for row in rows})
+        return [entity_of(row, segments[row["id"]]) for row in rows]
+
+    def _segments(self, parts: Mapping[str, int]) -> dict[str, tuple[Segment, ...]]:
+        fields = ["id", "part", *(f"vectors[{name}]" for name in ("segment", "text", "info"))]
+        keys = [key_of(name, part) for name, count in parts.items() for part in range(count)]
+        grouped = _by_id(row for some in _batches(keys, IDS) for row in self._read(one_of("key", some), fields))
+        return {name: segments_of(grouped.get(name, ())) for name in parts}
 
     def multi_vectors(self, parts: Mapping[str, int]) -> dict[str, tuple[MultiVector, tuple[Segment, ...]]]:
-        """All vectors and segments of entities, from ids and the number of parts of each."""
+        """All vectors and segments of entities, from ids and the number of parts of each; what is gone is left out."""
         keys = [key_of(name, part) for name, count in parts.items() for part in range(count)]
         step = max(1, REQUEST_BYTES // (self.spec.capacity * self.spec.dim * 4))
-        rows = [
-            row
-            for start in range(0, len(keys), step)
-            for row in self._read(one_of("key", keys[start : start + step]), ["id", "part", "vectors"])
-        ]
-        rows.sort(key=lambda row: row["part"])
-        return {name: segments_of([row for row in rows if row["id"] == name]) for name in parts}
+        fields = ["id", "part", "vectors"]
+        grouped = _by_id(row for some in _batches(keys, step) for row in self._read(one_of("key", some), fields))
+        return {name: (vectors_of(rows), segments_of(rows)) for name, rows in grouped.items()}
+
+    def _first_rows(self, ids: Sequence[str], fields: Sequence[str]) -> list[Mapping[str, Any]]:
+        keys = [key_of(name) for name in ids]
+        return [row for some in _batches(keys, IDS) for row in self._read(one_of("key", some), fields)]
 
     def images(self, expression: str) -> set[str]:
         """The references to pictures in the rows that match."""
@@ -180,16 +213,18 @@ class StructArrayLayout:
             counts[row["document"]] = counts.get(row["document"], 0) + 1
         return counts
 
-    def outdated(self, document: str, version: str) -> dict[str, str | None]:
-        """The entities of a document that come from another version of it: id and version."""
-        rows = self._rows(all_of("part == 0", equal("document", document)), ["id", "internal"])
-        return {row["id"]: row["internal"]["version"] for row in rows if row["internal"]["version"] != version}
+    def outdated(self, versions: Mapping[str, str]) -> list[str]:
+        """The ids of the entities that come from another version of their document than the one given for it."""
+        ids: list[str] = []
+        for some in _batches(list(versions), DOCUMENTS):
+            rows = self._rows(all_of("part == 0", one_of("document", some)), ["id", "document", "internal"])
+            ids += [row["id"] for row in rows if row["internal"]["version"] != versions[row["document"]]]
+        return ids
 
-    def delete(self, expression: str) -> set[str]:
-        """Remove the rows that match, all parts; return the references to pictures that they had."""
-        pictures = self.images(expression)
-        self._delete(expression)
-        return pictures
+    def delete(self, expression: str) -> None:
+        """Remove the rows that match."""
+        with request(f"delete entities of {self._name!r}", expression):
+            self._client.delete(self._name, filter=expression, timeout=self._timeout)
 
     def count(self, expression: str = "") -> int:
         """How many entities match; parts of one entity count once."""
@@ -205,10 +240,6 @@ class StructArrayLayout:
     def drop(self) -> None:
         with request(f"drop collection {self._name!r}"):
             self._client.drop_collection(self._name, timeout=self._timeout)
-
-    def _delete(self, expression: str) -> None:
-        with request(f"delete entities of {self._name!r}", expression):
-            self._client.delete(self._name, filter=expression, timeout=self._timeout)
 
     def _read(self, expression: str, fields: Sequence[str]) -> list[Mapping[str, Any]]:
         """The rows that match, where it is known that they are few."""
@@ -236,47 +267,21 @@ class StructArrayLayout:
         return rows
 
 
-def _schema(spec: CollectionSpec) -> Any:
-    schema = MilvusClient.create_schema(auto_id=False, description=spec.to_description())
-    schema.add_field("key", DataType.VARCHAR, is_primary=True, max_length=3 * ID_BYTES + 256)
-    schema.add_field("id", DataType.VARCHAR, max_length=ID_BYTES)
-    schema.add_field("document", DataType.VARCHAR, max_length=ID_BYTES, nullable=True)
-    schema.add_field("part", DataType.INT16)
-    schema.add_field(
-        "text", DataType.VARCHAR, max_length=VARCHAR_BYTES, enable_analyzer=True, analyzer_params=dict(spec.analyzer)
-    )
-    schema.add_field(BM25, DataType.SPARSE_FLOAT_VECTOR)
-    schema.add_function(Function("bm25", FunctionType.BM25, input_field_names=["text"], output_field_names=[BM25]))
-    schema.add_field("image", DataType.VARCHAR, max_length=1_024)
-    schema.add_field("metadata", DataType.JSON)
-    schema.add_field("internal", DataType.JSON)
-    for name, kind in spec.fields.items():
-        length = {"max_length": VARCHAR_BYTES} if kind is str else {}
-        schema.add_field(name, TYPES[kind], nullable=True, **length)
-    schema.add_field(
-        "vectors",
-        DataType.ARRAY,
-        element_type=DataType.STRUCT,
-        struct_schema=_element(spec),
-        max_capacity=spec.capacity,
-    )
-    return schema
+def _found(hit: Mapping[str, Any], whole: bool) -> Found:
+    row = hit["entity"]
+    # the text and the rest stand in an entity's first row alone
+    entity = entity_of(row) if whole and row["part"] == 0 else None
+    return Found(row["id"], row["document"], float(hit["distance"]), row["internal"]["parts"], entity)
 
 
-def _element(spec: CollectionSpec) -> Any:
-    element = MilvusClient.create_struct_field_schema()
-    element.add_field("emb", DataType.FLOAT_VECTOR, dim=spec.dim)
-    if spec.segments:
-        element.add_field("segment", DataType.INT32)
-        element.add_field("text", DataType.VARCHAR, max_length=VARCHAR_BYTES)
-        element.add_field("info", DataType.VARCHAR, max_length=VARCHAR_BYTES)
-    return element
+def _by_id(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
+    """The rows of each entity, part by part."""
+    grouped: dict[str, list[Mapping[str, Any]]] = {}
+    for row in sorted(rows, key=lambda row: int(row["part"])):
+        grouped.setdefault(row["id"], []).append(row)
+    return grouped
 
 
-def _indexes(spec: CollectionSpec) -> dict[str, dict[str, Any]]:
-    bm25 = {"bm25_k1": 1.2, "bm25_b": 0.75}
-    return {
-        VECTOR: {"index_type": "HNSW", "metric_type": f"MAX_SIM_{spec.metric}"},
-        BM25: {"index_type": "SPARSE_INVERTED_INDEX", "metric_type": "BM25", "params": bm25},
-        **{name: {"index_type": "INVERTED"} for name in ("id", "document", *spec.fields)},
-    }
+def _batches(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

@@ -37,7 +37,7 @@ class File:
 
     def unreadable(self, reason: str, page: int | None = None) -> UnreadableFile:
         """The error that names this file, or one page of it."""
-        return UnreadableFile(self.source, reason, page=page, id=None if page is None else self.page_id(page))
+        return UnreadableFile(self.source, reason, page=page, id=self.document if page is None else self.page_id(page))
 
     def page_id(self, page: int) -> str:
         return f"{self.document}#{page}"

@@ -168,6 +168,7 @@ class Pages(Iterator[Entity]):
         total = drawing.reader.count(file)
         lost = 0
         for number in _chosen(self._numbers, total):
+            file.check_unchanged()
             try:
                 yield self._page(file, number, total, drawing)
                 lost = 0
@@ -193,7 +194,6 @@ class Pages(Iterator[Entity]):
         return _Drawing(reader, self._backend, self._dpi)
 
     def _page(self, file: File, number: int, total: int, drawing: _Drawing) -> Entity:
-        file.check_unchanged()
         text, label = drawing.reader.read(file, number)
         return Entity(
             id=file.page_id(number),

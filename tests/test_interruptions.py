@@ -1,0 +1,293 @@
+"""Writes cut short, writes side by side, and files that change: nothing that was stored is lost or left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from colmilvus import Collection, Entity, MultiVector, Segment, maxsim
+from colmilvus.pdf import read_pages
+from tests.pdfs import text_pdf
+from tests.words import WordEmbedder
+
+
+def in_threads(*works: Callable[[], None]) -> None:
+    threads = [threading.Thread(target=work) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def pictures(database: Path) -> list[Path]:
+    return list((database / "images").rglob("*.jpg"))
+
+
+def picture(shade: int) -> Image.Image:
+    return Image.new("RGB", (4, 4), (shade, shade, shade))
+
+
+class Interrupted:
+    """Runs a function and raises KeyboardInterrupt at the nth line that it executes of this package."""
+
+    def __init__(self, nth: int) -> None:
+        self.left = nth
+
+    def __call__(self, work: Callable[[], object]) -> bool:
+        def trace(frame: object, event: str, _: object) -> object:
+            code = frame.f_code  # type: ignore[attr-defined]  # a frame
+            if "colmilvus" not in code.co_filename or "embedded" in code.co_filename or "tests" in code.co_filename:
+                return None
+            if event == "line":
+                self.left -= 1
+                if self.left == 0:
+                    raise KeyboardInterrupt
+            return trace
+
+        before = sys.gettrace()
+        sys.settrace(trace)  # type: ignore[arg-type]  # a trace function
+        try:
+            work()
+        except KeyboardInterrupt:
+            return True
+        finally:
+            sys.settrace(before)
+        return False
+
+
+def split(texts: int, words: int = 10) -> tuple[Entity, MultiVector]:
+    """An entity of as many segments, each filling one row of a collection of this capacity."""
+    segments = tuple(Segment(f"s{n}", f"text {n}") for n in range(texts))
+    random = np.random.default_rng(texts)
+    return Entity("a", segments=segments), MultiVector(
+        random.normal(size=(texts * words, 4)), np.repeat(np.arange(texts), words)
+    )
+
+
+def test_a_write_of_several_rows_that_is_cut_short_is_mended_by_adding_again(tmp_path: Path) -> None:
+    """At every 13th line, whether the entity grows or shrinks: afterwards its score is that of its new vectors."""
+    query = MultiVector(np.eye(4))
+    for before, after in ((1, 4), (4, 1)):
+        for nth in range(1, 2000, 13):
+            with Collection(
+                f"c{before}_{nth}", dim=4, uri=tmp_path / "kb.db", segments=True, capacity=10
+            ) as collection:
+                entity, vectors = split(before)
+                collection.add([entity], vectors=[vectors])
+                changed, new = split(after)
+                was_cut = Interrupted(nth)(lambda c=collection, e=changed, v=new: c.add([e], vectors=[v]))  # type: ignore[misc]
+                collection.add([changed], vectors=[new])
+                hits = collection.search(query, k=5)
+
+                assert [hit.entity for hit in hits] == [changed]
+                assert hits[0].score == pytest.approx(maxsim(query, new), rel=1e-5)
+                assert len(collection.multi_vectors(["a"])["a"]) == len(new)
+                collection.drop()
+            if not was_cut:
+                break
+        assert nth > 100
+
+
+def test_pictures_that_a_write_cut_short_left_behind_are_removed_at_the_next_opening(
+    database: Path, words: WordEmbedder
+) -> None:
+    for nth in range(1, 2000, 13):
+        with Collection("c", words, uri=database) as collection:
+            collection.add([Entity("a", "red", image=picture(1))])
+            was_cut = Interrupted(nth)(lambda c=collection: c.add([Entity("a", "blue", image=picture(2))]))  # type: ignore[misc]
+        with Collection("c", words, uri=database) as collection:
+            (entity,) = collection.get(["a"])
+            assert pictures(database) == [entity.image]
+            collection.delete(["a"])
+            assert pictures(database) == []
+            assert not list((database / "images").rglob("*.json"))
+        if not was_cut:
+            return
+    pytest.fail("the write was still being cut short")
+
+
+def test_two_threads_that_store_one_id_leave_one_whole_entity(database: Path) -> None:
+    with (
+        Collection("c", dim=4, uri=database, segments=True, capacity=10) as one,
+        Collection("c", uri=database) as other,
+    ):
+        small, large = split(1), split(4)
+        for _ in range(30):
+            in_threads(
+                lambda: (one.add([small[0]], vectors=[small[1]]), None)[1],
+                lambda: (other.add([large[0]], vectors=[large[1]]), None)[1],
+            )
+            (entity,) = one.get(["a"])
+            assert len(one.multi_vectors(["a"])["a"]) == 10 * len(entity.segments)
+            assert one.count() == 1
+
+
+def test_threads_that_replace_pictures_leave_only_those_in_use(database: Path, words: WordEmbedder) -> None:
+    with Collection("c", words, uri=database) as collection:
+
+        def work(shade: int) -> Callable[[], None]:
+            def add() -> None:
+                for number in range(10):
+                    collection.add([Entity("a", "red", image=picture(shade + number))])
+
+            return add
+
+        in_threads(work(0), work(20), work(40))
+        (entity,) = collection.get(["a"])
+
+        assert pictures(database) == [entity.image]
+
+
+def test_a_picture_that_two_entities_share_goes_with_the_last(notes: Collection, database: Path) -> None:
+    notes.add([Entity("a", "red", image=picture(1)), Entity("b", "blue", image=picture(1))])
+    assert len(pictures(database)) == 1
+    notes.delete(["a"])
+    assert len(pictures(database)) == 1
+    notes.add([Entity("b", "blue")])
+    assert pictures(database) == []
+
+
+def test_dropping_takes_the_pictures_along(notes: Collection, database: Path) -> None:
+    notes.add([Entity("a", "red", image=picture(1))])
+    notes.drop()
+
+    assert not (database / "images" / "notes").exists()
+
+
+def test_searching_while_others_delete_and_replace_never_fails(database: Path) -> None:
+    with Collection("c", dim=4, uri=database, segments=True, capacity=10) as collection:
+        entities = [replace(split(3)[0], id=str(number)) for number in range(12)]
+        vectors = [split(3)[1]] * 12
+        collection.add(entities, vectors=vectors)
+        stop = threading.Event()
+
+        def change() -> None:
+            for _ in range(25):
+                collection.delete(["0", "1", "2", "3"])
+                collection.add(entities[:4], vectors=vectors[:4])
+            stop.set()
+
+        def search() -> None:
+            while not stop.is_set():
+                assert len(collection.search(np.eye(4), k=12)) >= 8
+                collection.multi_vectors(["0", "5"])
+
+        failed: list[BaseException] = []
+
+        def guarded(work: Callable[[], None]) -> Callable[[], None]:
+            def run() -> None:
+                try:
+                    work()
+                except BaseException as error:
+                    failed.append(error)
+                    stop.set()
+
+            return run
+
+        in_threads(guarded(change), guarded(search), guarded(search))
+        assert not failed
+
+
+def test_a_file_that_changes_while_it_is_read_loses_no_old_page(
+    tmp_path: Path, database: Path, words: WordEmbedder
+) -> None:
+    file = tmp_path / "a.pdf"
+    file.write_bytes(text_pdf([f"red one {n}" for n in range(80)]))
+    with Collection("c", words, uri=database) as collection:
+        collection.add(read_pages(file))
+        file.write_bytes(text_pdf([f"blue two {n}" for n in range(80)]))
+
+        def saved_again() -> Iterator[Entity]:
+            for count, page in enumerate(pages):
+                if count == 40:
+                    file.write_bytes(text_pdf([f"green three {n}" for n in range(80)]))
+                yield page
+
+        pages = read_pages(file, on_error=lambda _: None)
+        stream = saved_again()
+        stream_with_failures = type("Stream", (), {"__iter__": lambda _: stream, "failures": pages.failures})()
+        with pytest.warns(UserWarning, match="changed"):
+            report = collection.add(stream_with_failures)
+
+        assert len(collection.get([f"{file}#{page}" for page in range(1, 81)])) == 80
+        assert report.removed == 0
+        assert any("changed" in problem.reason for problem in report.failed)
+        assert collection.add(read_pages(file)).removed == 0
+        assert all(page.text.startswith("green") for page in collection.get([f"{file}#1", f"{file}#80"]))
+
+
+def test_an_older_add_removes_nothing_of_a_newer_one(database: Path, words: WordEmbedder) -> None:
+    """Version 3 comes while version 2 is still being read: what version 2 removes at its end is not version 3."""
+
+    def page(number: int, version: str) -> Entity:
+        return Entity(f"d#{number}", "red", document="d", version=version)
+
+    with Collection("c", words, uri=database) as collection:
+        collection.add([page(number, "1") for number in range(3)])
+        collection.add([page(number, "3") for number in range(3)])
+        rounds = [threading.Thread(target=lambda: collection.add([page(n, "3") for n in range(3)])) for _ in range(4)]
+        for thread in rounds:
+            thread.start()
+        for thread in rounds:
+            thread.join()
+
+        assert [entity.version for entity in collection.get(["d#0", "d#1", "d#2"])] == ["3"] * 3
+
+
+WRITER = """
+import sys, threading
+sys.path.insert(0, sys.argv[2])
+from colmilvus import Collection, Entity
+from tests.words import WordEmbedder, VOCABULARY
+notes = Collection("notes", WordEmbedder(), uri=sys.argv[1])
+told = threading.Lock()
+start = int(sys.argv[3])
+def work(worker):
+    for number in range(10_000):
+        text = " ".join(VOCABULARY[(worker + number + n) % 12] for n in range(1 + number % 5))
+        notes.add([Entity(f"{start}-{worker}-{number}", text)])
+        with told:
+            print(f"{start}-{worker}-{number}\t{text}", flush=True)
+        notes.search(text, k=3)
+for worker in range(8):
+    threading.Thread(target=work, args=(worker,)).start()
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
+def test_what_add_acknowledged_is_there_after_a_kill(database: Path, words: WordEmbedder) -> None:
+    """Eight threads add and search; ten rounds on one database, each killed after another number of entities."""
+    acknowledged: dict[str, str] = {}
+    root = str(Path(__file__).parents[1])
+    for turn in range(10):
+        command = [sys.executable, "-c", WRITER, str(database), root, str(turn)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+            assert child.stdout is not None
+            for _, line in zip(range(20 + 37 * turn % 90), child.stdout, strict=False):
+                name, text = line.rstrip("\n").split("\t")
+                acknowledged[name] = text
+            os.kill(child.pid, signal.SIGKILL)
+            for line in child.stdout:
+                if line.endswith("\n"):
+                    name, text = line.rstrip("\n").split("\t")
+                    acknowledged[name] = text
+        with Collection("notes", words, uri=database) as notes:
+            found = {entity.id: entity.text for entity in notes.get(list(acknowledged))}
+            vectors = notes.multi_vectors(list(acknowledged))
+            total = len(notes.search("red", k=16_384))
+
+            assert found == acknowledged
+            for name, text in acknowledged.items():
+                (expected,) = words.embed_queries([text])
+                assert (vectors[name].vectors == expected.vectors).all()
+            assert total == notes.count() <= len(acknowledged) + 8 * (turn + 1)
