@@ -357,7 +357,7 @@ LLAMA_VALUES: list[Any] = [None, 0, 1, 2, 1.5, "", "a", "ab", "1", True, [], ["a
 
 @pytest.fixture
 def llama() -> tuple[Any, Any]:
-    """LlamaIndex's types and utilities, where they have the meaning of None and missing keys that ours is taken from."""
+    """LlamaIndex's types and utilities, where they have the meaning of missing keys that ours is taken from."""
     types = pytest.importorskip("llama_index.core.vector_stores.types")
     utils = pytest.importorskip("llama_index.core.vector_stores.utils")
     unequal = types.MetadataFilter(key="k", value=0, operator=types.FilterOperator.NE)
