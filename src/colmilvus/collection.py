@@ -44,7 +44,7 @@ class Collection:
 
     >>> with Collection("letters", dim=2, metric="IP", uri=getfixture("database")) as letters:
     ...     _ = letters.add([Entity("a"), Entity("b")], vectors=[[[1, 0]], [[0, 1]]])
-    ...     [(hit.entity.id, hit.score) for hit in letters.search(np.array([[0, 2]]), k=1)]
+    ...     [(hit.entity.id, hit.score) for hit in letters.search(MultiVector([[0, 2]]), k=1)]
     [('b', 2.0)]
     """
 

@@ -19,6 +19,7 @@ from typing import Any
 import grpc
 import pytest
 from pymilvus import AsyncMilvusClient, MilvusClient
+from pymilvus.client.cache import GlobalCache
 from pymilvus.client.embedding_list import EmbeddingList
 from pymilvus.exceptions import MilvusException
 from pymilvus.grpc_gen import milvus_pb2, milvus_pb2_grpc
@@ -363,3 +364,15 @@ def test_faults_inside_a_call_are_answered_and_not_repeated(client: MilvusClient
     assert caught.value.code == 65535
     assert time.monotonic() - started < 5
     scalars.close()
+
+
+def test_what_pymilvus_remembers_of_an_address_ends_with_its_engine(tmp_path: Path) -> None:
+    first = connect(tmp_path / "one.db")
+    first.create_collection("c", dimension=4)
+    first.insert("c", [{"id": 1, "vector": [1.0, 0.0, 0.0, 0.0]}])
+    assert len(GlobalCache.schema) > 0
+    first.close()
+    second = connect(tmp_path / "two.db")
+
+    assert len(GlobalCache.schema) == 0
+    second.close()

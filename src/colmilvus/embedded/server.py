@@ -13,6 +13,7 @@ from typing import Any
 
 import grpc
 from pymilvus import MilvusClient
+from pymilvus.client.cache import GlobalCache
 from pymilvus.grpc_gen import milvus_pb2_grpc
 
 from colmilvus.embedded import folder
@@ -64,6 +65,9 @@ class Engine:
     def _start(self) -> None:
         milvus_pb2_grpc.add_MilvusServiceServicer_to_server(EngineServicer(self._database), self._server)
         self.uri = f"http://127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
+        # pymilvus remembers schemas by address, and the system gives the port of an engine that ended to another.
+        GlobalCache.schema.clear()
+        GlobalCache.collection_ts.clear()
         self._server.start()
         folder.write_address(self.path, self.uri, self.token)
 

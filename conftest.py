@@ -1,4 +1,4 @@
-"""Fixtures that several rooms share: a database of the test's own, and an embedder whose scores count words."""
+"""What rooms and the examples in docstrings share: a database of their own, an embedder that counts words."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.words import WordEmbedder
 
 from colmilvus import Collection
-from tests.words import WordEmbedder
 
 
 @pytest.fixture
