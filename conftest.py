@@ -11,6 +11,14 @@ from tests.words import WordEmbedder
 from colmilvus import Collection
 
 
+@pytest.fixture(autouse=True)
+def _examples_have_a_folder_of_their_own(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if isinstance(request.node, pytest.DoctestItem):
+        monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture
 def database(tmp_path: Path) -> Path:
     return tmp_path / "kb.db"

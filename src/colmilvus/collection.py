@@ -42,7 +42,7 @@ class Collection:
     CollectionNotFound where there is none and nothing says how to make it, and DatabaseError where the database cannot
     be opened.
 
-    >>> with Collection("letters", dim=2, metric="IP", uri=getfixture("database")) as letters:
+    >>> with Collection("letters", dim=2, metric="IP", uri="kb.db") as letters:
     ...     _ = letters.add([Entity("a"), Entity("b")], vectors=[[[1, 0]], [[0, 1]]])
     ...     [(hit.entity.id, hit.score) for hit in letters.search(MultiVector([[0, 2]]), k=1)]
     [('b', 2.0)]
@@ -131,6 +131,8 @@ class Collection:
         """
         if isinstance(entities, Entity):
             raise InvalidInput(f"add takes a list of entities: add([entity]), not the entity {entities.id!r} alone")
+        if isinstance(entities, str | bytes | os.PathLike):
+            raise InvalidInput(f"add takes entities; for the pages of files: add(read_pages({str(entities)!r}))")
         failures = getattr(entities, "failures", ())
         bar = tqdm(
             _with_vectors(entities, vectors),
@@ -140,7 +142,9 @@ class Collection:
             disable=None if progress is None else not progress,
         )
         with bar:
-            return Ingest(self._store, self.embedder).run(bar, failures)
+            report = Ingest(self._store, self.embedder).run(bar, failures)
+            bar.total = bar.n  # pages that could not be read were counted in beforehand
+            return report
 
     @overload
     def search(

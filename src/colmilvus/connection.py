@@ -39,6 +39,8 @@ def connect(uri: str | Path, token: str | None, *, timeout: float) -> MilvusClie
     try:
         return MilvusClient(str(uri), token=token or "", timeout=timeout)
     except MilvusException as error:
+        if "token" in error.message:
+            raise ServerError(f"{uri} was reached, but refused the token: {error.message}") from error
         raise ServerError(f"cannot reach a Milvus server at {uri}: {error.message}; is it running?") from error
 
 

@@ -20,6 +20,8 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
 from collections.abc import Sequence
 from os import PathLike, fspath
 from typing import TYPE_CHECKING
@@ -44,7 +46,10 @@ __all__ = [
     "ServerError",
     "UnreadableFile",
     "Unsupported",
+    "warn",
 ]
+
+OURS = ("colmilvus", "contextlib", "tqdm")
 
 
 class ColmilvusError(Exception):
@@ -138,3 +143,17 @@ class DatabaseDamaged(DatabaseError):
 
 class ServerError(DatabaseError):
     """A Milvus server refused a request or did not answer; the original error is the cause."""
+
+
+def warn(message: str) -> None:
+    """Issue a UserWarning that points to the line of the user's program from which this package was called."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in OURS:
+        frame = frame.f_back
+    warnings.warn_explicit(
+        message,
+        UserWarning,
+        frame.f_code.co_filename,
+        frame.f_lineno,
+        registry=frame.f_globals.setdefault("__warningregistry__", {}),
+    )

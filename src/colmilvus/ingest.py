@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from colmilvus.embedder import Embedder, Unreadable
 from colmilvus.entity import Entity, MultiVector
-from colmilvus.errors import ColmilvusError, IncompleteAdd, InvalidInput, InvalidVectors, UnreadableFile
+from colmilvus.errors import ColmilvusError, IncompleteAdd, InvalidInput, InvalidVectors, UnreadableFile, warn
 from colmilvus.images import image_key
 from colmilvus.layouts.checks import check_entity, check_vectors
 from colmilvus.layouts.rows import Record
@@ -190,7 +189,7 @@ class Ingest:
         problem = _problem(entity, reason, error)
         self.report.failed.append(problem)
         if not isinstance(error, InvalidInput):
-            warnings.warn(str(problem), stacklevel=2)
+            warn(str(problem))
 
 
 def multi_vector_for(entity: Entity, vectors: object) -> MultiVector | InvalidVectors:

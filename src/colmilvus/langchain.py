@@ -42,7 +42,7 @@ class LateInteractionRetriever(BaseRetriever):
 
     >>> from colmilvus import Collection, Entity
     >>> from colmilvus.embedders.static import StaticEmbedder
-    >>> with Collection("quays", StaticEmbedder(), uri=getfixture("database")) as pages:
+    >>> with Collection("quays", StaticEmbedder(), uri="kb.db") as pages:
     ...     _ = pages.add([Entity("a", "a red boat"), Entity("b", "a green tree")])
     ...     [page.id for page in LateInteractionRetriever(pages, k=1).invoke("boat")]
     ['a']

@@ -83,7 +83,7 @@ class LateInteractionRetriever(BaseRetriever):
 
     >>> from colmilvus import Collection, Entity
     >>> from colmilvus.embedders.static import StaticEmbedder
-    >>> with Collection("quays", StaticEmbedder(), uri=getfixture("database")) as pages:
+    >>> with Collection("quays", StaticEmbedder(), uri="kb.db") as pages:
     ...     _ = pages.add([Entity("a", "a red boat"), Entity("b", "a green tree")])
     ...     [found.node_id for found in LateInteractionRetriever(pages, similarity_top_k=1).retrieve("boat")]
     ['a']

@@ -75,7 +75,8 @@ class Search:
     def _check_threshold(self, mode: SearchMode) -> None:
         if mode != "late_interaction" or self.layout.spec.metric == "L2":
             what = f"mode={mode!r}" if mode != "late_interaction" else "the metric L2"
-            raise InvalidQuery(f"{what} has no similarity that compares across queries; leave min_similarity out")
+            instead = "search with mode='late_interaction'" if self.layout.spec.metric != "L2" else "use COSINE or IP"
+            raise InvalidQuery(f"{what} has no similarity that compares across queries; for min_similarity {instead}")
         least = self.min_similarity
         if isinstance(least, str) or not math.isfinite(least or 0):
             raise InvalidQuery(f"min_similarity is a number, such as 0.5, not {least!r}")

@@ -180,7 +180,7 @@ def _in_use(path: Path) -> DatabaseInUse:
     uri = found.get("uri")
     holder = f"process {found.get('pid')} at {uri}" if uri else "another process"
     return DatabaseInUse(
-        f"{path} is held by {holder}; close it there, or connect to that address with the token in "
-        f"{path / 'address.json'}",
+        f"{path} is held by {holder}; close it there, or use it through that process: take its address for the path "
+        f"(uri=, --db) and the token in {path / 'address.json'} (token=, COLMILVUS_TOKEN)",
         uri,
     )

@@ -36,8 +36,8 @@ class StaticEmbedder:
     A page becomes the means of its windows of 20 words, one every 10 words, float32 ``(windows, 256)``, so that a
     sentence is whole in at least one of them if it is short. A query becomes one vector a word, without function words
     and question words unless it has no others. The vectors keep their lengths, at most 1, which say how much a word
-    means, and are compared by inner product. The longest text that Milvus stores, 65,535 bytes, has 3,276 windows if
-    all its words have one letter, and so fits into a collection's capacity.
+    means, and are compared by inner product; the similarities of hits are small therefore, and compare only with one
+    another.
 
     Word vectors know no context: they stand in for a model where none can be had, and suit hybrid search, the
     ``mode`` of this embedder. They are English first, and derive from the token embeddings of a Llama model, whose
@@ -118,7 +118,10 @@ def _words(text: str) -> list[str]:
 def _unreadable(entity: Entity) -> Unreadable:
     if entity.image is None:
         return Unreadable("no words in its text")
-    return Unreadable("no text layer; a picture model such as ColPali would read it: pip install 'colmilvus[colpali]'")
+    return Unreadable(
+        "no text layer, and this embedder does not see pictures; a model such as ColPali would read it "
+        "(the extra colmilvus[colpali], whose embedder comes with a later version)"
+    )
 
 
 def _at_most_unit_length(table: NDArray[np.float32]) -> NDArray[np.float32]:

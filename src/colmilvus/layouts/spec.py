@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from colmilvus.entity import Metric
-from colmilvus.errors import CollectionMismatch, InvalidInput
+from colmilvus.errors import CollectionMismatch, InvalidInput, warn
 
 __all__ = ["CAPACITY_LIMIT", "ENGLISH", "FIELD_TYPES", "CollectionSpec"]
 
@@ -91,7 +90,7 @@ class CollectionSpec:
                 "their vectors do not compare: use the same settings, or take another name"
             )
         if differing:
-            warnings.warn(f"collection {name!r} was made with another library version: {told}", stacklevel=5)
+            warn(f"collection {name!r} was made with another library version: {told}")
 
     def to_description(self) -> str:
         names = {name: FIELD_TYPES[kind] for name, kind in self.fields.items()}

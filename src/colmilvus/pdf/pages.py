@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from os import PathLike
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from colmilvus.entity import Entity
-from colmilvus.errors import InvalidInput, UnreadableFile
+from colmilvus.errors import InvalidInput, UnreadableFile, warn
 from colmilvus.pdf import frames, poppler, pypdfium
 from colmilvus.pdf.files import File, Source, list_files
 from colmilvus.pdf.reader import Reader, blank
@@ -109,7 +108,7 @@ class PageImage:
         image = self.drawing.reader.draw(self.file, self.number, self.drawing.dpi)
         if self.has_text and blank(image):
             reason = "is drawn blank although it has a text layer; its fonts may be missing from the file"
-            warnings.warn(str(self.file.unreadable(reason, self.number)), stacklevel=2)
+            warn(str(self.file.unreadable(reason, self.number)))
         return image
 
 
@@ -190,7 +189,7 @@ class Pages(Iterator[Entity]):
             return _Drawing(reader, "image", 0)
         if reader is pypdfium and pypdfium.needs_xfa(file):
             reason = "is an XFA form, which PDFium does not fill in; what is read is the page that stands in for it"
-            warnings.warn(str(file.unreadable(reason)), stacklevel=5)
+            warn(str(file.unreadable(reason)))
         return _Drawing(reader, self._backend, self._dpi)
 
     def _page(self, file: File, number: int, total: int, drawing: _Drawing) -> Entity:
@@ -211,7 +210,7 @@ class Pages(Iterator[Entity]):
         elif self._on_error == "raise":
             raise failure
         else:
-            warnings.warn(str(failure), stacklevel=3)
+            warn(str(failure))
 
 
 def _chosen(numbers: Sequence[int] | None, total: int) -> Iterable[int]:
