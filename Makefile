@@ -36,7 +36,7 @@ build: .venv/dev
 	$(BIN)/python -m build --outdir dist
 
 clean:
-	rm -rf .demo .venv .cache dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .benchmarks .cache .demo .hypothesis .mypy_cache .pytest_cache .ruff_cache .venv dist
 
 .venv/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "colmilvus needs Python 3.10 or later; try make PYTHON=python3.12")'
