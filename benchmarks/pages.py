@@ -2,8 +2,16 @@
 
 python benchmarks/pages.py FOLDER
 
-The folder holds PDFs, ``pages.json`` ({file: pages}) and ``qrels.jsonl``, one JSON object a line: ``id``, ``query``,
-``doc`` (the file) and ``pages`` (1-based, those that answer the question). All pages of all files are ranked together.
+FOLDER holds PDFs and two files that say what to look for; all pages of all files are ranked together.
+
+pages.json names the files, with how many pages each has:
+
+    {"report.pdf": 12, "letter.pdf": 2}
+
+qrels.jsonl has the questions, one JSON object a line, with the pages that answer them, counted from 1. A question that
+pages of several files answer has a line for each file, with the same id:
+
+    {"id": "1", "query": "What drove the net sales?", "doc": "report.pdf", "pages": [3, 4]}
 """
 
 from __future__ import annotations
@@ -25,11 +33,16 @@ from typing import get_args
 from colmilvus import Collection, Hit
 from colmilvus.embedder import SearchMode
 from colmilvus.embedders.static import StaticEmbedder
+from colmilvus.errors import ColmilvusError
 from colmilvus.pdf import read_pages
 
 MODES: tuple[SearchMode, ...] = get_args(SearchMode)
 IMPORTS = 5
 ROUNDS = 5
+
+
+class WrongFormat(Exception):
+    """A file in the folder is not written as the module's docstring says."""
 
 
 @dataclass
@@ -41,37 +54,63 @@ class Question:
 
 
 def main() -> None:
-    arguments = parse_arguments()
-    folder: Path = arguments.folder
-    questions = read_questions(folder / "qrels.jsonl")
-    expected: dict[str, int] = json.loads((folder / "pages.json").read_text(encoding="utf-8"))
+    parser = make_parser()
+    given = parser.parse_args()
+    if not given.folder:
+        parser.error("FOLDER is missing, and COLMILVUS_PAGES names none")
+    folder = Path(given.folder)
+    try:
+        expected, questions = read_expected(folder / "pages.json"), read_questions(folder / "qrels.jsonl")
+    except OSError as error:
+        parser.error(f"{error.filename}: {error.strerror}; --help says what FOLDER holds")
+    except WrongFormat as error:
+        parser.error(str(error))
+    try:
+        measure(folder, expected, questions, given.k)
+    except ColmilvusError as error:
+        parser.exit(2, f"{error}\n")
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    help_folder = "PDFs with pages.json and qrels.jsonl; COLMILVUS_PAGES if not given"
+    default = os.environ.get("COLMILVUS_PAGES")
+    parser.add_argument("folder", nargs="?", default=default, metavar="FOLDER", help=help_folder)
+    help_k = "question found if an answer is among the first K"
+    parser.add_argument("--k", type=int, nargs="+", default=[1, 5, 10], metavar="K", help=help_k)
+    return parser
+
+
+def measure(folder: Path, expected: dict[str, int], questions: Sequence[Question], cutoffs: Sequence[int]) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         started = time.perf_counter()
         with Collection("pages", StaticEmbedder(), uri=Path(temporary) / "pages.db") as collection:
             report = collection.add(read_pages([folder / name for name in expected]))
             indexing = time.perf_counter() - started
             print(f"{collection.count()} of {sum(expected.values())} pages, {len(questions)} questions. {report}\n")
-            print_table(collection, questions, arguments.k)
+            print_table(collection, questions, cutoffs)
     print(f"\nread and indexed in {indexing:.1f} s, the loading of the embedder and a new database included")
     print(f"import of colmilvus after pymilvus: {import_seconds():.2f} s (median of {IMPORTS})")
 
 
-def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    default = os.environ.get("COLMILVUS_PAGES")
-    help_folder = "PDFs with pages.json and qrels.jsonl; COLMILVUS_PAGES if not given"
-    parser.add_argument("folder", type=Path, nargs="?" if default else None, default=default, help=help_folder)
-    help_k = "question found if an answer is among the first K"
-    parser.add_argument("--k", type=int, nargs="+", default=[1, 5, 10], metavar="K", help=help_k)
-    return parser.parse_args()
+def read_expected(path: Path) -> dict[str, int]:
+    try:
+        return {str(name): int(pages) for name, pages in json.loads(path.read_text(encoding="utf-8")).items()}
+    except (AttributeError, TypeError, ValueError) as error:
+        raise WrongFormat(f'{path} has no {{"file": pages}}, see --help: {error}') from error
 
 
 def read_questions(path: Path) -> list[Question]:
     questions: dict[str, Question] = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
-        row = json.loads(line)
-        question = questions.setdefault(row["id"], Question(row["query"]))
-        question.answers.update((row["doc"], page) for page in row["pages"])
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            row = json.loads(line)
+            question = questions.setdefault(row["id"], Question(row["query"]))
+            question.answers.update((row["doc"], int(page)) for page in row["pages"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise WrongFormat(f"{path}, line {number} is no question as --help has it: {error!r}") from error
+    if not questions:
+        raise WrongFormat(f"{path} has no questions; --help says how to write one")
     return list(questions.values())
 
 

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -183,7 +183,7 @@ def test_pages_without_words_are_listed_and_change_nothing(run: Command, library
     title, line = result.err.splitlines()
     assert title == "Unreadable:"
     assert line.startswith("  library/scan.pdf, pages 1-3: no text layer")
-    assert "pip install 'colmilvus[" in line
+    assert "ColPali" in line
 
 
 @pytest.mark.parametrize("name", ["scan.pdf", "nothing.pdf", "notes.pdf", "hollow"])
@@ -201,6 +201,33 @@ def test_index_of_what_is_not_there_makes_no_database(run: Command, here: Path) 
     assert list(here.iterdir()) == []
 
 
+@pytest.mark.usefixtures("indexed")
+def test_index_without_one_readable_page_makes_no_database_and_no_collection(run: Command, here: Path) -> None:
+    (here / "secret.pdf").write_bytes(encrypted_pdf(BREAD, user="sesame", owner="boss"))
+    for place in (["--db", "new.db"], ["--collection", "memos"]):
+        result = run("index", "secret.pdf", "missing.pdf", *place)
+        assert (result.code, result.out) == (2, ""), result
+        assert "secret.pdf: needs a password; use colmilvus index --password PASSWORD\n" in result.err
+        assert "missing.pdf: there is no such file" in result.err
+    assert not Path("new.db").exists()
+    assert [each["collection"] for each in run("info", "--json").objects[0]["collections"]] == ["pages"]
+    assert "3 pages in colmilvus.db" in run("index", "secret.pdf").out
+
+
+def test_one_page_is_not_called_pages(run: Command, here: Path) -> None:
+    write(here / "bread.pdf", [BREAD])
+    assert run("index", "bread.pdf").out.endswith("; 1 page in colmilvus.db, collection pages\n")
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Ctrl-C reaches programs started here, also where this one runs in the background and has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_keeps_what_is_done_and_the_next_index_goes_on(run: Command, here: Path) -> None:
     pages = 600
     drawn = [text_commands(f"page {page}: bread", top=100) for page in range(pages)]
@@ -217,7 +244,7 @@ def test_ctrl_c_keeps_what_is_done_and_the_next_index_goes_on(run: Command, here
     assert "Traceback" not in stopped.err
     (held,) = run("info", "--json").objects[0]["collections"]
     assert 32 <= held["entities"] < pages
-    assert f"the {held['entities']} pages" in stopped.err
+    assert f"stopped with {held['entities']} pages in colmilvus.db" in stopped.err
     resumed = run("index", "long.pdf")
     assert resumed.code == 0, resumed
     assert resumed.out.startswith(f"{pages - held['entities']} added, {held['entities']} unchanged")
@@ -320,6 +347,7 @@ def test_the_table_shows_score_file_page_passage_and_picture(run: Command) -> No
     assert Path(picture.strip()).is_file()
     assert all(len(line) <= 80 for line in [header, *lines])
     assert "\x1b" not in result.out
+    assert all(line == line.rstrip() for line in result.out.splitlines())
 
 
 @pytest.mark.parametrize(
@@ -336,6 +364,31 @@ def test_a_filter_that_cannot_be_read_is_an_error(run: Command, condition: str) 
     result = run("search", "sharks", "--filter", condition)
     assert (result.code, result.out) == (2, ""), result
     assert result.err.startswith("colmilvus: ")
+
+
+@pytest.mark.parametrize("command", [["search", "sharks"], ["delete"]])
+@pytest.mark.usefixtures("indexed")
+def test_a_filter_that_milvus_cannot_read_is_answered_with_one_that_it_can(run: Command, command: list[str]) -> None:
+    result = run(*command, "--filter", "page == 1")
+    assert result.code == 2
+    assert result.err.endswith("""write it such as 'metadata["page"] == 1' or '{"page": 1}'\n""")
+    assert "vectors" not in result.err, "columns of the layout are none of the user's"
+    assert "is JSON, but no object" in run(*command, "--filter", "[1]").err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["search", "what", "was", "--k", "3", "sold"], 'put the question in quotes: colmilvus search "what was sold"'),
+        (["search", "sold", "--mode", "txt"], "--mode takes one of: late_interaction, text, hybrid; got 'txt'"),
+        (["search", "sold", "--k", "x"], "--k takes a number from 1, such as --k 5; got 'x'"),
+        (["search", "sold", "--embedder", "big"], "--embedder takes one of: static; got 'big'"),
+        (["index", "a.pdf", "--embedder", "big"], "--embedder takes one of: static; got 'big'"),
+    ],
+)
+def test_wrong_usage_is_told_in_one_line(run: Command, arguments: list[str], told: str) -> None:
+    result = run(*arguments)
+    assert (result.code, result.out, result.err) == (2, "", f"colmilvus: {told}\n")
 
 
 @pytest.mark.usefixtures("indexed")
@@ -363,10 +416,12 @@ def test_search_makes_no_database_and_no_collection(run: Command) -> None:
 def test_a_collection_of_another_embedder_is_refused_but_for_its_text(run: Command, library: Path) -> None:
     with Collection("pages", WordEmbedder(), uri="colmilvus.db") as collection:
         collection.add([Entity("a", text="red sky", metadata={"colour": "red"})])
-    for command in (["search", "red"], ["index", str(library)]):
-        result = run(*command)
-        assert result.code == 2
-        assert "collection 'pages' was made with embedder='words', not 'static'" in " ".join(result.err.split())
+    indexed, searched = run("index", str(library)), run("search", "red")
+    assert (indexed.code, searched.code) == (2, 2)
+    assert "collection 'pages' was made with embedder='words', not 'static'" in indexed.err
+    assert "collection 'pages' was made with embedder 'words', and the command line has: static" in searched.err
+    assert "Python" in searched.err
+    assert "--mode text" in searched.err
     (hit,) = run("search", "red", "--mode", "text", "--json").objects
     assert (hit["id"], hit["source"], hit["page"], hit["image"]) == ("a", "a", None, None)
 
@@ -437,7 +492,9 @@ def test_delete_by_filter(run: Command) -> None:
 @pytest.mark.parametrize("arguments", [[], ["a.pdf", "--filter", '{"page": 1}'], ["--filter", "{}"], ["--filter", " "]])
 @pytest.mark.usefixtures("indexed")
 def test_delete_removes_nothing_unless_told_what(run: Command, arguments: list[str]) -> None:
-    assert run("delete", *arguments).code == 2
+    result = run("delete", *arguments)
+    assert result.code == 2
+    assert "drop()" not in result.err, "that is for Python"
     assert run("info", "--json").objects[0]["collections"][0]["entities"] == 3
 
 
@@ -520,8 +577,8 @@ def test_a_path_that_is_no_database_is_refused(run: Command, library: Path) -> N
 # what is shown
 
 
-def shown(hits: Sequence[Hit], query: str, **options: Any) -> str:
-    console = Console(file=io.StringIO(), width=80, highlight=False, **options)
+def shown(hits: Sequence[Hit], query: str, width: int = 80, **options: Any) -> str:
+    console = Console(file=io.StringIO(), width=width, highlight=False, **options)
     print_hits(console, hits, query)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
@@ -536,6 +593,28 @@ def test_nothing_in_a_table_is_cut_off_or_read_as_markup() -> None:
     assert f"  {picture}\n" in table
     column = "".join(line[7:].split("  ")[0].strip() for line in table.splitlines()[1:-1])
     assert column == long
+
+
+def test_a_narrow_table_keeps_the_words_of_its_header_and_all_text() -> None:
+    hits = [Hit(Entity("a", text=SHARKS, metadata={"source": "sea-and-shore.pdf", "page": 12}), 0.5)]
+    header, *lines = shown(hits, "sharks", width=30).splitlines()
+    assert header.split() == ["Score", "File", "Page", "Passage"]
+    assert max(map(len, [header, *lines])) <= 30
+    assert " ".join(line[23:] for line in lines).split() == SHARKS.split()
+
+
+@pytest.mark.parametrize(
+    ("scores", "told"),
+    [
+        ([0.0038, 0.00041], ["0.00380", "0.00041"]),
+        ([0.25, 0.0038], ["0.25", "0.00"]),
+        ([-0.05, -0.021], ["-0.0500", "-0.0210"]),
+        ([0.0, 0.0], ["0.00", "0.00"]),
+    ],
+)
+def test_small_scores_show_their_digits(scores: list[float], told: list[str]) -> None:
+    lines = shown([Hit(Entity("a"), score) for score in scores], "sharks").splitlines()[1:]
+    assert [line.split()[0] for line in lines] == told
 
 
 def test_a_hit_made_of_segments_shows_their_text() -> None:

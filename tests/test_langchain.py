@@ -344,3 +344,19 @@ def test_the_example_hands_the_right_page_to_a_model(tmp_path: Path) -> None:
     assert "rivers.pdf, page 2]\nThe Danube is 2850 kilometres long" in done.stdout
     assert done.stdout.rstrip().endswith("How long is the Danube?")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["colmilvus.db", "library"]
+    assert f"stored in {tmp_path / 'colmilvus.db'}" in done.stderr
+
+
+def test_the_example_says_what_is_missing_and_stores_nothing(tmp_path: Path) -> None:
+    (tmp_path / "langchain.py").write_text("raise ModuleNotFoundError('it is not here', name='langchain')")
+    example = ROOT / "examples" / "langchain_retriever.py"
+    run_beside = "import runpy, sys; del sys.argv[0]; runpy.run_path(sys.argv[0], run_name='__main__')"
+
+    folder = run_python(example, "missing", "How long is the Danube?", folder=tmp_path)
+    package = run_python("-c", run_beside, example, tmp_path, "How long?", "--model", "openai:x", folder=tmp_path)
+
+    assert (folder.returncode, folder.stdout) == (2, "")
+    assert folder.stderr == f"{tmp_path / 'missing'}: there is no such file or folder\n"
+    assert (package.returncode, package.stdout) == (2, "")
+    assert package.stderr.startswith("--model needs: pip install langchain")
+    assert not (tmp_path / "colmilvus.db").exists()

@@ -435,3 +435,14 @@ def test_the_example_hands_the_right_page_to_a_model(tmp_path: Path) -> None:
     sources = done.stdout.partition("Answer:")[2].split("\n")
     assert sources[1].endswith("rivers.pdf, page 2")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["colmilvus.db", "library"]
+    assert f"stored in {tmp_path / 'colmilvus.db'}" in done.stderr
+
+
+def test_the_example_says_what_is_missing_and_stores_nothing(tmp_path: Path) -> None:
+    example = ROOT / "examples" / "llama_index_retriever.py"
+
+    done = run_python(example, "missing", "How long is the Danube?", folder=tmp_path)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"{tmp_path / 'missing'}: there is no such file or folder\n"
+    assert list(tmp_path.iterdir()) == []

@@ -8,20 +8,21 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import Enum
-from typing import Annotated, Any, NoReturn, Optional
+from typing import Annotated, Any, NoReturn, Optional, get_args
 
 import typer
 from rich.console import Console
 
 import colmilvus
 from colmilvus.cli import texts
-from colmilvus.cli.deleting import delete_named
+from colmilvus.cli.deleting import delete_matching, delete_named
 from colmilvus.cli.indexing import Indexing
 from colmilvus.cli.information import describe, print_description
-from colmilvus.cli.opening import Database, EmbedderName, read_filter
+from colmilvus.cli.opening import Database, EmbedderName
 from colmilvus.cli.records import hit_record
 from colmilvus.cli.table import print_hits
+from colmilvus.cli.typed import explained, one_of, read_filter, read_number, read_question
+from colmilvus.embedder import SearchMode
 from colmilvus.errors import ColmilvusError
 
 __all__ = ["app"]
@@ -36,13 +37,7 @@ app = typer.Typer(
 )
 
 
-class Mode(str, Enum):
-    """How pages are ranked."""
-
-    late_interaction = "late_interaction"
-    text = "text"
-    hybrid = "hybrid"
-
+MODES: tuple[SearchMode, ...] = get_args(SearchMode)
 
 Db = Annotated[
     str,
@@ -56,8 +51,10 @@ Db = Annotated[
 ]
 CollectionName = Annotated[str, typer.Option("--collection", metavar="NAME", help="The collection in the database.")]
 EmbedderOption = Annotated[
-    EmbedderName,
-    typer.Option("--embedder", help="What turns text into vectors; a collection is searched with the one it has."),
+    str,
+    typer.Option(
+        "--embedder", metavar="NAME", help="What turns text into vectors; a collection is searched with the one it has."
+    ),
 ]
 FilterOption = Annotated[
     Optional[str],  # noqa: UP045 - typer evaluates this on Python 3.10
@@ -66,6 +63,15 @@ FilterOption = Annotated[
         metavar="CONDITION",
         help='Only pages whose metadata fit: JSON such as \'{"page": {"$lte": 10}}\', or a Milvus expression such '
         "as 'metadata[\"page\"] <= 10'.",
+    ),
+]
+ModeOption = Annotated[
+    Optional[str],  # noqa: UP045 - typer evaluates this on Python 3.10
+    typer.Option(
+        "--mode",
+        metavar=f"[{'|'.join(MODES)}]",
+        help="What ranks: vectors (late_interaction), words (text) or both.",
+        show_default="hybrid",
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON, one object a line.")]
@@ -130,7 +136,7 @@ def index(
     ],
     db: Db = "colmilvus.db",
     collection: CollectionName = "pages",
-    embedder: EmbedderOption = EmbedderName.static,
+    embedder: EmbedderOption = EmbedderName.static.value,
     password: Annotated[
         Optional[str], typer.Option(metavar="PASSWORD", help="Opens the encrypted PDFs among the files.")  # noqa: UP045
     ] = None,
@@ -138,33 +144,34 @@ def index(
         bool, typer.Option("--prune", help="Also remove the pages of files that the folders no longer hold.")
     ] = False,
 ) -> None:
-    code = Indexing(paths, password, prune).run(Database(db), collection, embedder)
+    named = one_of("--embedder", embedder, EmbedderName)
+    code = Indexing(paths, password, prune).run(Database(db), collection, named)
     raise typer.Exit(code)
 
 
-@app.command(help=texts.SEARCH)
+@app.command(help=texts.SEARCH, context_settings={"allow_extra_args": True})
 @_told()
 def search(
+    context: typer.Context,
     query: Annotated[str, typer.Argument(metavar="QUERY", help="A question, or words.")],
     db: Db = "colmilvus.db",
     collection: CollectionName = "pages",
-    embedder: EmbedderOption = EmbedderName.static,
-    k: Annotated[int, typer.Option("--k", "-k", min=1, metavar="NUMBER", help="How many pages to show.")] = 5,
+    embedder: EmbedderOption = EmbedderName.static.value,
+    k: Annotated[str, typer.Option("--k", "-k", metavar="NUMBER", help="How many pages to show.")] = "5",
     filter: FilterOption = None,
-    mode: Annotated[
-        Optional[Mode],  # noqa: UP045
-        typer.Option(help="What ranks: vectors (late_interaction), words (text) or both.", show_default="hybrid"),
-    ] = None,
+    mode: ModeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    condition = read_filter(filter)
-    with Database(db).open_for_search(collection, None if mode is Mode.text else embedder) as opened:
-        hits = opened.search(query, k, filter=condition, mode=mode.value if mode else None)
+    question, count, condition = read_question(query, context.args), read_number("--k", k), read_filter(filter)
+    ranking = None if mode is None else one_of("--mode", mode, MODES)
+    needed = None if ranking == "text" else one_of("--embedder", embedder, EmbedderName)
+    with explained(condition), Database(db).open_for_search(collection, needed) as opened:
+        hits = opened.search(question, count, filter=condition, mode=ranking)
     if as_json:
         for hit in hits:
             _print_json(hit_record(hit))
     elif hits:
-        print_hits(_Console(highlight=False), hits, query)
+        print_hits(_Console(highlight=False), hits, question)
     if not hits:
         typer.echo("colmilvus: nothing matches", err=True)
 
@@ -199,9 +206,9 @@ def delete(
     if bool(names) == (filter is not None):
         _end("delete takes files or ids, or --filter; see: colmilvus delete --help", 2)
     condition = read_filter(filter)
-    with Database(db).open(collection) as opened:
+    with explained(condition), Database(db).open(collection) as opened:
         if not names:
-            typer.echo(f"{opened.delete(filter=condition)} deleted")
+            typer.echo(f"{delete_matching(opened, condition)} deleted")
             return
         deleted, unknown = delete_named(opened, names)
     typer.echo(f"{deleted} deleted")

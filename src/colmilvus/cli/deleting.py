@@ -6,8 +6,19 @@ from collections.abc import Iterable
 
 from colmilvus.cli.paths import absolute
 from colmilvus.collection import Collection
+from colmilvus.connection import is_path
+from colmilvus.errors import InvalidInput
+from colmilvus.filters import Filter, to_expression
 
-__all__ = ["delete_named"]
+__all__ = ["delete_matching", "delete_named"]
+
+
+def delete_matching(collection: Collection, condition: Filter | None) -> int:
+    """Delete what fits the filter; return how many. Raises InvalidInput for a filter that everything fits."""
+    if not to_expression(condition, collection.spec.fields):
+        other = f", or delete the folder {collection.uri} with all it holds" if is_path(collection.uri) else ""
+        raise InvalidInput(f"the filter matches every page of collection {collection.name}; name a narrower one{other}")
+    return collection.delete(filter=condition)
 
 
 def delete_named(collection: Collection, names: Iterable[str]) -> tuple[int, list[str]]:

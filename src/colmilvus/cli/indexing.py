@@ -11,13 +11,13 @@ import typer
 
 from colmilvus.cli.opening import Database, EmbedderName, make_embedder
 from colmilvus.cli.prune import check_folders, gone
-from colmilvus.cli.summary import counts, problems
+from colmilvus.cli.summary import counted, counts, problems
 from colmilvus.collection import Collection
 from colmilvus.errors import IncompleteAdd, UnreadableFile
 from colmilvus.ingest import AddReport, Problem
 from colmilvus.pdf import Pages, read_pages
 
-__all__ = ["Indexing"]
+__all__ = ["Indexing", "add_pages", "listed_in_the_report"]
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,16 @@ class Indexing:
     def run(self, database: Database, collection: str, embedder: EmbedderName) -> int:
         """Index, tell what happened, and return the exit code. Raises ColmilvusError where nothing can be done."""
         folders = check_folders(self.paths) if self.prune else []
-        pages = self._pages()
-        if pages is None and not (folders and database.holds(collection)):
+        probe = self._pages()
+        if _is_without_pages(probe) and not database.holds(collection):  # then none is made
+            _tell_problems(
+                "Failed", [Problem(each.source, each.reason, each.source, each.page) for each in probe.failures]
+            )
             typer.echo("colmilvus: there is nothing to read; no page was stored", err=True)
             return 2
         with database.create_or_open(collection, make_embedder(embedder)) as opened:
             try:
-                report = _add(opened, pages) if pages else AddReport()
+                report = add_pages(opened, self._pages())
                 pruned = _prune(opened, folders)
             except KeyboardInterrupt:
                 _tell_stopped(database, opened)
@@ -46,8 +49,8 @@ class Indexing:
             _tell(report, database, opened)
         return _exit_code(report)
 
-    def _pages(self) -> Pages | None:
-        """The pages of all paths that can be read; those that cannot are among its failures, None if none can."""
+    def _pages(self) -> Pages:
+        """The pages of all paths that can be read; those that cannot are among its failures."""
         usable, failures = [], []
         for path in self.paths:
             try:
@@ -56,19 +59,23 @@ class Indexing:
             except UnreadableFile as failure:
                 if not (self.prune and Path(path).is_dir()):  # to prune, an emptied folder is as good as another
                     failures.append(failure)
-        if not usable:
-            _tell_problems("Failed", [Problem(each.source, each.reason, each.source) for each in failures])
-            return None
-        pages = read_pages(usable, password=self.password, on_error=_listed_in_the_report)
+        pages = read_pages(usable, password=self.password, on_error=listed_in_the_report)
         pages.failures += failures
         return pages
 
 
-def _listed_in_the_report(failure: UnreadableFile) -> None:
+def listed_in_the_report(failure: UnreadableFile) -> None:
     """What cannot be read is told at the end, file by file, and not one warning after the other."""
 
 
-def _add(collection: Collection, pages: Pages) -> AddReport:
+def _is_without_pages(pages: Pages) -> bool:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # they come again when the pages are read to be stored
+        return next(pages, None) is None
+
+
+def add_pages(collection: Collection, pages: Pages) -> AddReport:
+    """Add the pages; what was refused is in the report, and each warning becomes a line on standard error."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", UserWarning)
@@ -91,7 +98,8 @@ def _prune(collection: Collection, folders: Sequence[Path]) -> int:
 def _tell(report: AddReport, database: Database, collection: Collection) -> None:
     _tell_problems("Unreadable", report.unreadable)
     _tell_problems("Failed", report.failed)
-    typer.echo(f"{counts(report)}; {collection.count()} pages in {database.uri}, collection {collection.name}")
+    held = counted(collection.count(), "page")
+    typer.echo(f"{counts(report)}; {held} in {database.uri}, collection {collection.name}")
 
 
 def _tell_problems(title: str, found: Sequence[Problem]) -> None:
@@ -100,11 +108,8 @@ def _tell_problems(title: str, found: Sequence[Problem]) -> None:
 
 
 def _tell_stopped(database: Database, collection: Collection) -> None:
-    typer.echo(
-        f"colmilvus: stopped; the {collection.count()} pages in {database.uri} are kept, "
-        "and the same command goes on from there",
-        err=True,
-    )
+    held = counted(collection.count(), "page")
+    typer.echo(f"colmilvus: stopped with {held} in {database.uri}; the same command goes on from there", err=True)
 
 
 def _exit_code(report: AddReport) -> int:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any
 
 from colmilvus.collection import Collection
 from colmilvus.connection import connect, is_path
 from colmilvus.embedder import Embedder
-from colmilvus.errors import CollectionNotFound, DatabaseError, InvalidFilter
+from colmilvus.errors import CollectionMismatch, CollectionNotFound, DatabaseError
 
-__all__ = ["Database", "EmbedderName", "make_embedder", "read_filter"]
+__all__ = ["Database", "EmbedderName", "make_embedder"]
 
 TIMEOUT = 60.0
 
@@ -32,17 +30,6 @@ def make_embedder(name: EmbedderName) -> Embedder:
     from colmilvus.embedders.static import StaticEmbedder
 
     return {EmbedderName.static: StaticEmbedder}[name]()
-
-
-def read_filter(typed: str | None) -> dict[str, Any] | str | None:
-    """A filter as the core takes it: JSON that begins with a brace is a dict filter, the rest a Milvus expression."""
-    if typed is None or not typed.strip().startswith("{"):
-        return typed and typed.strip()
-    try:
-        condition: dict[str, Any] = json.loads(typed)
-    except ValueError as error:
-        raise InvalidFilter(f"the filter is not valid JSON: {error}; a sound one is '{{\"page\": 3}}'") from None
-    return condition
 
 
 @dataclass(frozen=True)
@@ -82,11 +69,15 @@ class Database:
 
     @contextmanager
     def open_for_search(self, collection: str, embedder: EmbedderName | None) -> Iterator[Collection]:
-        """A collection that is there; with its embedder, if one is named, which is loaded only then."""
+        """A collection that is there; with its embedder, if one is named, which is loaded only then.
+
+        Raises CollectionMismatch where it was made with an embedder that has no name here.
+        """
         with self.open(collection) as there:
             if embedder is None:
                 yield there
                 return
+            _check_named(there)
             with self.create_or_open(collection, make_embedder(embedder)) as ready:
                 yield ready
 
@@ -114,6 +105,17 @@ class Database:
             raise DatabaseError(
                 f"there is no database at {self.uri}; make one with: colmilvus index PATH --db {self.uri}"
             )
+
+
+def _check_named(collection: Collection) -> None:
+    made_with = collection.spec.embedder
+    if made_with not in [embedder.value for embedder in EmbedderName]:
+        known = ", ".join(embedder.value for embedder in EmbedderName)
+        what = f"embedder {made_with!r}" if made_with else "vectors of your own"
+        raise CollectionMismatch(
+            f"collection {collection.name!r} was made with {what}, and the command line has: {known}; search it from "
+            f"Python, with Collection({collection.name!r}, ..., uri={collection.uri!r}), or its words with --mode text"
+        )
 
 
 def _is_filled(path: Path) -> bool:

@@ -7,9 +7,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from colmilvus.cli.paths import shown
 from colmilvus.ingest import AddReport, Problem
 
-__all__ = ["counts", "page_ranges", "problems"]
+__all__ = ["counted", "counts", "page_ranges", "problems"]
 
-IN_PYTHON = 'read_pages(..., password="...")'
+IN_PYTHON = ': read_pages(..., password="...")'
+HERE = "; use colmilvus index --password PASSWORD"
+
+
+def counted(number: int, thing: str) -> str:
+    """The number with its noun: "1 page", "2 pages"."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 def counts(report: AddReport) -> str:
@@ -27,7 +33,7 @@ def problems(title: str, found: Iterable[Problem]) -> Iterator[str]:
     if grouped:
         yield f"{title}:"
     for (source, reason), pages in grouped.items():
-        reason = reason.replace(IN_PYTHON, "--password PASSWORD")
+        reason = reason.replace(IN_PYTHON, HERE)
         yield f"  {shown(source)}{_where(pages)}: {reason}"
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
+from itertools import zip_longest
 from pathlib import PurePath
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from colmilvus.cli.passage import find_passage
@@ -16,7 +17,7 @@ from colmilvus.entity import Entity, Hit
 __all__ = ["print_hits", "source_of"]
 
 NOTHING = "-"
-INDENT = "  "
+INDENT = GAP = "  "
 HEADER = ("Score", "File", "Page", "Passage")
 
 
@@ -27,9 +28,10 @@ def print_hits(console: Console, hits: Sequence[Hit], query: str) -> None:
     that they can be copied.
     """
     names = short_names(source_of(hit.entity) for hit in hits)
+    decimals = _decimals(hit.score for hit in hits)
     rows = [
         (
-            Text(f"{hit.score:.2f}"),
+            Text(f"{hit.score:.{decimals}f}"),
             Text(names[source_of(hit.entity)]),
             Text(str(hit.entity.metadata.get("page", NOTHING))),
             _passage(hit, query),
@@ -64,6 +66,12 @@ def _shortest(source: str, parts: dict[str, tuple[str, ...]]) -> str:
     return source
 
 
+def _decimals(scores: Iterable[float]) -> int:
+    """Two; where all scores are below 0.1, as many as give the largest three digits."""
+    largest = max((abs(score) for score in scores), default=0.0)
+    return 2 - math.floor(math.log10(largest)) if 0 < largest < 0.1 else 2
+
+
 def _passage(hit: Hit, query: str) -> Text:
     content = hit.entity.full_text
     passage = find_passage(content, query)
@@ -77,13 +85,18 @@ def _widths(rows: Sequence[Sequence[Text]], console_width: int) -> list[int]:
     score, file, page = (
         max([len(title), *(row[column].cell_len for row in rows)]) for column, title in enumerate(HEADER[:3])
     )
-    file = min(file, max(12, console_width * 3 // 10))
-    return [score, file, page, max(20, console_width - score - file - page - 6)]
+    left = console_width - score - page - 3 * len(GAP)
+    file = min(file, max(len(HEADER[1]), min(console_width * 3 // 10, left - len(HEADER[3]))))
+    return [score, file, page, max(len(HEADER[3]), left - file)]
 
 
 def _print_row(console: Console, cells: Sequence[Text], widths: Sequence[int], style: str = "") -> None:
-    row = Table.grid(padding=(0, 2, 0, 0), pad_edge=False)
-    for title, width in zip(HEADER, widths, strict=True):
-        row.add_column(width=width, overflow="fold", justify="right" if title in ("Score", "Page") else "left")
-    row.add_row(*cells, style=style)
-    console.print(row)
+    columns = [cell.wrap(console, width, overflow="fold") for cell, width in zip(cells, widths, strict=True)]
+    for parts in zip_longest(*columns):
+        line = Text(style=style)
+        for title, width, part in zip(HEADER, widths, parts, strict=True):
+            cell = part or Text()
+            cell.align("right" if title in ("Score", "Page") else "left", width)
+            line.append_text(cell).append(GAP)
+        line.rstrip()
+        console.print(line, soft_wrap=True)
