@@ -25,7 +25,7 @@ from colmilvus.cli.prune import gone
 from colmilvus.cli.summary import page_ranges, problems
 from colmilvus.cli.table import print_hits, short_names
 from colmilvus.errors import UnreadableFile
-from colmilvus.ingest import Problem
+from colmilvus.report import Problem
 from tests.pdfs import broken_pages_pdf, document, encrypted_pdf, picture_pdf, text_commands, text_pdf
 from tests.words import WordEmbedder
 

@@ -19,13 +19,13 @@ from colmilvus.errors import (
     CollectionMismatch,
     CollectionNotFound,
     DatabaseError,
-    IncompleteAdd,
     InvalidEntity,
     InvalidFilter,
     InvalidInput,
     InvalidQuery,
     InvalidVectors,
 )
+from colmilvus.report import IncompleteAdd
 from tests.words import WordEmbedder
 
 COLOURS = [Entity("r", "red sea"), Entity("g", "green tree"), Entity("b", "blue sea sky")]

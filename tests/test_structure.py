@@ -28,15 +28,17 @@ ALLOWED: dict[str, set[str]] = {
     "ranking": VALUES,
     "embedded": {"errors"},
     "connection": {"errors", "embedded"},
+    "report": {"errors"},
     "store": VALUES | {"images", "layouts"},
-    "ingest": VALUES | {"embedder", "images", "layouts", "store"},
+    "ingest": VALUES | {"embedder", "images", "layouts", "report", "store"},
     "search": VALUES | {"embedder", "layouts", "ranking"},
-    "collection": VALUES | {"embedder", "images", "layouts", "ranking", "connection", "store", "ingest", "search"},
+    "collection": VALUES
+    | {"embedder", "images", "layouts", "ranking", "connection", "report", "store", "ingest", "search"},
     "langchain": VALUES | {"collection", "pdf", "embedder", "embedders", "images"},
     "llama_index": VALUES | {"collection", "pdf", "embedder", "embedders", "images"},
-    "cli": VALUES | {"collection", "pdf", "embedder", "embedders", "embedded", "ingest", "connection", "images"},
+    "cli": VALUES | {"collection", "pdf", "embedder", "embedders", "embedded", "report", "connection", "images"},
     "__main__": {"cli"},
-    "__init__": {"collection", "embedder", "entity", "ingest", "maxsim"},
+    "__init__": {"collection", "embedder", "entity", "maxsim", "report"},
 }
 
 LIBRARIES = {

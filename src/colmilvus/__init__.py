@@ -3,8 +3,8 @@
 from colmilvus.collection import Collection
 from colmilvus.embedder import Embedder, Unreadable
 from colmilvus.entity import Entity, Hit, MultiVector, Segment
-from colmilvus.ingest import AddReport, Problem
 from colmilvus.maxsim import maxsim
+from colmilvus.report import AddReport, IncompleteAdd, Problem
 
 __version__ = "0.1.0"
 
@@ -14,6 +14,7 @@ __all__ = [
     "Embedder",
     "Entity",
     "Hit",
+    "IncompleteAdd",
     "MultiVector",
     "Problem",
     "Segment",

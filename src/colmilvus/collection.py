@@ -19,10 +19,11 @@ from colmilvus.entity import Entity, Hit, Metric, MultiVector
 from colmilvus.errors import CollectionNotFound, ColmilvusError, InvalidInput, InvalidVectors
 from colmilvus.filters import Filter, equal, to_expression
 from colmilvus.images import ImageStore
-from colmilvus.ingest import AddReport, Ingest, multi_vector_for
+from colmilvus.ingest import Ingest, multi_vector_for
 from colmilvus.layouts.spec import CollectionSpec
 from colmilvus.layouts.struct_array import StructArrayLayout
 from colmilvus.ranking import Fusion
+from colmilvus.report import AddReport
 from colmilvus.search import Search, is_vectors
 from colmilvus.store import EntityStore
 

@@ -6,7 +6,7 @@
     - InvalidEntity
     - InvalidQuery
     - InvalidFilter
-  + IncompleteAdd
+  + IncompleteAdd (in colmilvus.report)
   + UnreadableFile
   + MissingExtra (also an ImportError)
   + Unsupported (also a NotImplementedError)
@@ -22,12 +22,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Sequence
 from os import PathLike, fspath
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from colmilvus.ingest import AddReport
 
 __all__ = [
     "CollectionMismatch",
@@ -36,7 +31,6 @@ __all__ = [
     "DatabaseDamaged",
     "DatabaseError",
     "DatabaseInUse",
-    "IncompleteAdd",
     "InvalidEntity",
     "InvalidFilter",
     "InvalidInput",
@@ -74,17 +68,6 @@ class InvalidQuery(InvalidInput):
 
 class InvalidFilter(InvalidInput):
     """A filter has an unknown operator, a value of a wrong kind, or a syntax that Milvus does not read."""
-
-
-class IncompleteAdd(ColmilvusError):
-    """Some entities were refused for what they hold; all others are stored. ``report`` says what became of each."""
-
-    def __init__(self, report: AddReport, refused: Sequence[InvalidInput]) -> None:
-        self.report = report
-        self.refused = refused
-        told = "\n".join(f"  {error}" for error in refused[:10])
-        more = f"\n  ... and {len(refused) - 10} more" if len(refused) > 10 else ""
-        super().__init__(f"not stored were {len(refused)} entities (otherwise: {report}):\n{told}{more}")
 
 
 class UnreadableFile(ColmilvusError):

@@ -5,70 +5,24 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from colmilvus.embedder import Embedder, Unreadable
 from colmilvus.entity import Entity, MultiVector
-from colmilvus.errors import ColmilvusError, IncompleteAdd, InvalidInput, InvalidVectors, UnreadableFile, warn
+from colmilvus.errors import ColmilvusError, InvalidInput, InvalidVectors, UnreadableFile, warn
 from colmilvus.images import image_key
 from colmilvus.layouts.checks import check_entity, check_vectors
 from colmilvus.layouts.rows import Record
+from colmilvus.report import AddReport, IncompleteAdd, Problem
 from colmilvus.store import EntityStore
 
-__all__ = ["AddReport", "Ingest", "Problem", "multi_vector_for"]
+__all__ = ["Ingest", "multi_vector_for"]
 
 BATCH = 32
 
 Given: TypeAlias = tuple[Entity, MultiVector | InvalidVectors | None]
 """An entity with the vectors that were passed for it, what is wrong with them, or None where they are to be made."""
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One entity, page or file that was not stored, and why; ``error`` is the exception, if there was one."""
-
-    id: str
-    reason: str
-    source: str | None = None
-    page: int | None = None
-    error: ColmilvusError | None = None
-
-    def __str__(self) -> str:
-        where = self.source or self.id
-        return f"{where}, page {self.page}: {self.reason}" if self.page else f"{where}: {self.reason}"
-
-
-@dataclass
-class AddReport:
-    """What ``Collection.add`` did: entities stored new, left as they were, replaced, removed with their old version.
-
-    ``unreadable`` lists those that hold nothing that the embedder reads, ``failed`` those that could not be read or
-    stored. What is held under the id of either stays, unless it comes from another version of its document and the
-    new one could be read.
-    """
-
-    added: int = 0
-    unchanged: int = 0
-    replaced: int = 0
-    removed: int = 0
-    unreadable: list[Problem] = field(default_factory=list)
-    failed: list[Problem] = field(default_factory=list)
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """How many there are of each kind, in the order of the fields."""
-        return {
-            "added": self.added,
-            "unchanged": self.unchanged,
-            "replaced": self.replaced,
-            "removed": self.removed,
-            "unreadable": len(self.unreadable),
-            "failed": len(self.failed),
-        }
-
-    def __str__(self) -> str:
-        return ", ".join(f"{count} {name}" for name, count in self.counts.items() if count) or "nothing to add"
 
 
 @dataclass(frozen=True)

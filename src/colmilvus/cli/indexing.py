@@ -13,9 +13,9 @@ from colmilvus.cli.opening import Database, EmbedderName, make_embedder
 from colmilvus.cli.prune import check_folders, gone
 from colmilvus.cli.summary import counted, counts, problems
 from colmilvus.collection import Collection
-from colmilvus.errors import IncompleteAdd, UnreadableFile
-from colmilvus.ingest import AddReport, Problem
+from colmilvus.errors import UnreadableFile
 from colmilvus.pdf import Pages, read_pages
+from colmilvus.report import AddReport, IncompleteAdd, Problem
 
 __all__ = ["Indexing", "add_pages", "listed_in_the_report"]
 

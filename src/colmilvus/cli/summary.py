@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from colmilvus.cli.paths import shown
-from colmilvus.ingest import AddReport, Problem
+from colmilvus.report import AddReport, Problem
 
 __all__ = ["counted", "counts", "page_ranges", "problems"]
 

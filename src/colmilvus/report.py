@@ -1,0 +1,68 @@
+"""What became of entities that were to be stored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from colmilvus.errors import ColmilvusError, InvalidInput
+
+__all__ = ["AddReport", "IncompleteAdd", "Problem"]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One entity, page or file that was not stored, and why; ``error`` is the exception, if there was one."""
+
+    id: str
+    reason: str
+    source: str | None = None
+    page: int | None = None
+    error: ColmilvusError | None = None
+
+    def __str__(self) -> str:
+        where = self.source or self.id
+        return f"{where}, page {self.page}: {self.reason}" if self.page else f"{where}: {self.reason}"
+
+
+@dataclass
+class AddReport:
+    """What ``Collection.add`` did: entities stored new, left as they were, replaced, removed with their old version.
+
+    ``unreadable`` lists those that hold nothing that the embedder reads, ``failed`` those that could not be read or
+    stored. What is held under the id of either stays, unless it comes from another version of its document and the
+    new one could be read.
+    """
+
+    added: int = 0
+    unchanged: int = 0
+    replaced: int = 0
+    removed: int = 0
+    unreadable: list[Problem] = field(default_factory=list)
+    failed: list[Problem] = field(default_factory=list)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many there are of each kind, in the order of the fields."""
+        return {
+            "added": self.added,
+            "unchanged": self.unchanged,
+            "replaced": self.replaced,
+            "removed": self.removed,
+            "unreadable": len(self.unreadable),
+            "failed": len(self.failed),
+        }
+
+    def __str__(self) -> str:
+        return ", ".join(f"{count} {name}" for name, count in self.counts.items() if count) or "nothing to add"
+
+
+class IncompleteAdd(ColmilvusError):
+    """Some entities were refused for what they hold; all others are stored. ``report`` says what became of each."""
+
+    def __init__(self, report: AddReport, refused: Sequence[InvalidInput]) -> None:
+        self.report = report
+        self.refused = refused
+        told = "\n".join(f"  {error}" for error in refused[:10])
+        more = f"\n  ... and {len(refused) - 10} more" if len(refused) > 10 else ""
+        super().__init__(f"not stored were {len(refused)} entities (otherwise: {report}):\n{told}{more}")
