@@ -21,6 +21,7 @@ from colmilvus.embedded.lite.names import (
     project_record,
 )
 from colmilvus.embedded.lite.snapshot import Snapshot
+from colmilvus.embedded.lite.text import K1, B, TextIndex
 from colmilvus.embedded.lite.threads import SafeCollection
 from colmilvus.embedded.scan import scores
 from colmilvus.embedded.schema import Struct, Vector, read_structs, row_field
@@ -31,7 +32,6 @@ __all__ = ["NOTES", "REQUEST", "EngineCollection", "analyzer_params", "pack_quer
 
 REQUEST = "[request]"
 NOTES = "[index]"
-UNFLUSHED_TEXTS = 300
 KINDS = {"MAX_SIM": "COSINE", "MAX_SIM_COSINE": "COSINE", "MAX_SIM_IP": "IP", "MAX_SIM_L2": "L2"}
 
 logger = logging.getLogger(__name__)
@@ -90,11 +90,13 @@ class EngineCollection(SafeCollection):
 
     def _use_analyzers(self) -> None:
         params = {field.name: analyzer_params(field) for field in self.proto.fields}
+        self.texts: dict[str, TextIndex] = {}
         operators = self._ingestion_chain.operators if self._ingestion_chain else []
         for function, operator in zip(self._schema.functions, operators, strict=True):
             if function.function_type == FunctionType.BM25:
                 analyzer = create_analyzer(params.get(function.input_field_names[0]))
-                self._bm25_analyzers[function.output_field_names[0]] = analyzer
+                field = function.output_field_names[0]
+                self._bm25_analyzers[field], self.texts[field] = analyzer, TextIndex(field)
                 operator._expr = BM25Expr(analyzer)
 
     def close(self) -> None:
@@ -148,17 +150,25 @@ class EngineCollection(SafeCollection):
         if vector is not None:
             return self._search_struct(vector, query_vectors, options)
         if self.resolve_search_metric(options.get("anns_field"), options.get("metric_type")) == "BM25":
-            self._before_text_search(options)
+            return list(super().search(query_vectors, **_with_negative_bounds(options)))
         with self._reading():
             return list(super().search(query_vectors, **options))
 
-    def _before_text_search(self, options: dict[str, Any]) -> None:
-        # Lite indexes unflushed texts anew in every search, and compares the bounds with negative scores.
-        if self._memtable.size() > UNFLUSHED_TEXTS:
-            self.flush()
-        for bound in ("radius", "range_filter"):
-            if options.get(bound) is not None:
-                options[bound] = -options[bound]
+    def _search_sparse(self, query_vectors: list[Any], vector_field: str, **options: Any) -> list[list[dict[str, Any]]]:
+        if vector_field not in self.texts:
+            return list(super()._search_sparse(query_vectors, vector_field, **options))
+        queries = self._prepare_sparse_queries(query_vectors, vector_field)
+        found = self.snapshot(options["expr"], options["partition_names"], options["timezone"])
+        spec = self._index_specs.get(vector_field)
+        params = spec.build_params if spec else {}
+        k1, b = float(params.get("bm25_k1", K1)), float(params.get("bm25_b", B))
+        plan = build_projection_plan(options["output_fields"], self._schema, api_kind="search")
+        hits = []
+        for line in self.texts[vector_field].scores(found.parts, queries, k1, b):
+            with_words = np.flatnonzero(line)
+            best = with_words[_best(line[with_words], 0, options["top_k"], ascending=False)]
+            hits.append([self._hit(found, i, -line[i], plan) for i in best])
+        return hits
 
     def _search_struct(self, vector: Vector, queries: list[str], options: dict[str, Any]) -> list[list[dict[str, Any]]]:
         self._require_loaded()
@@ -175,7 +185,7 @@ class EngineCollection(SafeCollection):
             hits.append([self._hit(found, filled[i], line[i], plan) for i in best])
         return hits
 
-    def _hit(self, found: Snapshot, at: int, score: np.float32, plan: Any) -> dict[str, Any]:
+    def _hit(self, found: Snapshot, at: int, score: np.floating[Any], plan: Any) -> dict[str, Any]:
         entity = project_record(materialize_record(found.places[at]), self._schema, plan)
         return {"id": found.keys[at], "distance": float(score), "entity": entity}
 
@@ -190,13 +200,20 @@ def pack_query(raw: bytes) -> bytes:
     return base64.b64encode(raw)
 
 
-def _best(line: NDArray[np.float32], skip: int, limit: int, *, ascending: bool) -> NDArray[np.int64]:
+def _best(line: NDArray[Any], skip: int, limit: int, *, ascending: bool) -> NDArray[np.int64]:
+    """Where the best scores are, equal ones in the order of their places, so that windows never overlap."""
     key = line if ascending else -line
     count = min(skip + limit, len(key))
-    if not count:
+    if count <= skip:
         return np.zeros(0, np.int64)
-    best = np.argpartition(key, count - 1)[:count]
-    return np.asarray(best[np.argsort(key[best], kind="stable")][skip:])
+    candidates = np.flatnonzero(~(key > np.partition(key, count - 1)[count - 1]))
+    return np.asarray(candidates[np.argsort(key[candidates], kind="stable")][skip:count])
+
+
+def _with_negative_bounds(options: dict[str, Any]) -> dict[str, Any]:
+    # Milvus Lite compares the bounds with the negative of a BM25 score.
+    bounds = {name: -options[name] for name in ("radius", "range_filter") if options.get(name) is not None}
+    return {**options, **bounds}
 
 
 def analyzer_params(field: Any) -> dict[str, Any] | None:
