@@ -6,6 +6,7 @@ import base64
 import gc
 import json
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -25,6 +26,8 @@ from pymilvus.exceptions import MilvusException
 from pymilvus.grpc_gen import milvus_pb2, milvus_pb2_grpc
 
 from colmilvus.embedded import address, connect
+from colmilvus.embedded.server import ENGINES
+from colmilvus.embedded.workers import Workers
 from colmilvus.errors import DatabaseDamaged, DatabaseError, DatabaseInUse
 from tests.embedded.pages import FIELD, count, create, draw, expected, index, query, rows, schema, search, stored
 
@@ -45,9 +48,16 @@ def threads() -> set[threading.Thread]:
     return {thread for thread in threading.enumerate() if "_poll_wrapper" not in thread.name}
 
 
-def python(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+def python(code: str, *arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", code, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    everything = {**os.environ, **environment}
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=everything)
+
+
+def plain(client: MilvusClient, *keys: int) -> None:
+    if not client.has_collection("plain"):
+        client.create_collection("plain", dimension=2)
+    client.insert("plain", [{"id": key, "vector": [1, key]} for key in keys])
 
 
 HOLD = """
@@ -359,9 +369,9 @@ def test_faults_inside_a_call_are_answered_and_not_repeated(client: MilvusClient
     for file in path.rglob("00000000.log"):
         file.unlink()
     started = time.monotonic()
-    with pytest.raises(MilvusException, match="FileNotFoundError") as caught:
+    with pytest.raises(MilvusException, match=r"database damaged: .*00000000\.log: the file has 0 bytes") as caught:
         scalars.query("scalars", **request)
-    assert caught.value.code == 65535
+    assert caught.value.code == 65534
     assert time.monotonic() - started < 5
     scalars.close()
 
@@ -376,3 +386,206 @@ def test_what_pymilvus_remembers_of_an_address_ends_with_its_engine(tmp_path: Pa
 
     assert len(GlobalCache.schema) == 0
     second.close()
+
+
+@pytest.mark.parametrize("name", ["http_proxy", "https_proxy", "grpc_proxy"])
+def test_a_proxy_is_not_asked_for_an_engine_of_this_process(path: Path, name: str) -> None:
+    proxy = {"no_proxy": "", "no_grpc_proxy": "", name: "http://127.0.0.1:9"}
+    done = python("import sys; from colmilvus.embedded import connect; connect(sys.argv[1]).close()", path, **proxy)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+
+FORK = """
+import faulthandler, gc, multiprocessing, os, sys
+from colmilvus.embedded import connect
+from colmilvus.errors import DatabaseError, DatabaseInUse
+path, child = sys.argv[1:]
+client = connect(path)
+client.create_collection("plain", dimension=2)
+client.insert("plain", [{"id": 1, "vector": [1, 2]}])
+def run():
+    global client
+    faulthandler.dump_traceback_later(20, exit=True)
+    exec(child, globals())
+"""
+FORK_BY_OS = """
+pid = os.fork()
+if not pid:
+    run()
+    sys.exit(0)
+code = os.waitpid(pid, 0)[1]
+"""
+FORK_BY_MULTIPROCESSING = """
+process = multiprocessing.get_context("fork").Process(target=run)
+process.start()
+process.join()
+code = process.exitcode
+"""
+AFTERWARDS = """
+assert code == 0, code
+assert os.path.exists(path + "/address.json")
+client.insert("plain", [{"id": 2, "vector": [1, 2]}])
+os._exit(len(client.query("plain", filter="id > 0")))
+"""
+REFUSED = """
+try:
+    client.list_collections()
+except DatabaseError as error:
+    assert "belongs to the process that this one was forked from" in str(error)
+else:
+    raise SystemExit(1)
+"""
+IN_USE = """
+try:
+    connect(path)
+except DatabaseInUse as error:
+    assert f"process {os.getppid()} at http" in str(error)
+else:
+    raise SystemExit(1)
+"""
+
+
+@forks
+@pytest.mark.parametrize("how", [FORK_BY_OS, FORK_BY_MULTIPROCESSING], ids=["os", "multiprocessing"])
+@pytest.mark.parametrize(
+    "child",
+    ["pass", "client.close(); client.close()", "del client; gc.collect()", REFUSED, IN_USE],
+    ids=["exit", "close", "del", "call", "connect"],
+)
+def test_a_forked_process_ends_cleanly_and_leaves_its_parents_engine_alone(path: Path, how: str, child: str) -> None:
+    done = python(FORK + how + AFTERWARDS, path, child)
+    assert done.returncode == 2, done.stderr
+    client = connect(path)
+    assert count(client, "plain") == 2
+    client.close()
+
+
+OWNER_DIES = """
+import os, signal, sys, time
+from colmilvus.embedded import connect
+client = connect(sys.argv[1])
+pid = os.fork()
+if not pid:
+    time.sleep(60)
+    os._exit(0)
+print(pid, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@forks
+def test_a_forked_process_does_not_hold_the_folder_when_its_parent_is_gone(path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", OWNER_DIES, str(path)], stdout=subprocess.PIPE, text=True) as owner:
+        assert owner.stdout is not None
+        child = int(owner.stdout.readline())
+        owner.wait()
+        try:
+            connect(path).close()
+        finally:
+            os.kill(child, signal.SIGKILL)
+
+
+def test_an_interrupted_close_lets_the_folder_go(path: Path) -> None:
+    client = connect(path)
+    plain(client, 1)
+    uri, token = address(path)
+    other = MilvusClient(uri, token=token, dedicated=True, timeout=1)
+
+    def write() -> None:
+        with pytest.raises(MilvusException):
+            plain(other, 2)
+
+    engine = ENGINES.running(path)
+    assert engine is not None
+    writer = threading.Thread(target=write)
+    with engine._database.get_collection("plain").writing():
+        writer.start()
+        time.sleep(0.3)
+        interrupt = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+        interrupt.start()
+        with pytest.raises(KeyboardInterrupt):
+            client.close()
+    writer.join()
+    interrupt.join()
+    again = connect(path)
+    assert count(again, "plain") == 1
+    again.close()
+    other.close()
+
+
+def test_an_engine_that_cannot_start_lets_the_folder_go(path: Path) -> None:
+    (path / "address.json.new").mkdir(parents=True)
+    with pytest.raises(DatabaseError, match=r"kb\.db cannot be opened, because .*address\.json\.new cannot be written"):
+        connect(path)
+    (path / "address.json.new").rmdir()
+    connect(path).close()
+
+
+@pytest.mark.parametrize("anew", [False, True])
+def test_a_folder_that_was_removed_while_open_is_begun_anew(path: Path, tmp_path: Path, anew: bool) -> None:
+    if anew:
+        other = connect(tmp_path / "other.db")
+        plain(other, 7, 8, 9)
+        other.close()
+    first = connect(path)
+    plain(first, 1)
+    shutil.rmtree(path)
+    if anew:
+        (tmp_path / "other.db").rename(path)
+    second = connect(path)
+    assert second.has_collection("plain") == anew
+    with pytest.raises(DatabaseError, match=r"kb\.db was removed or replaced while it was open; connect again"):
+        first.insert("plain", [{"id": 2, "vector": [1, 2]}])
+    plain(second, 3)
+    first.close()
+    second.close()
+    third = connect(path)
+    assert count(third, "plain") == 1 + 3 * anew
+    third.close()
+
+
+def test_closing_a_client_of_a_folder_that_was_removed_does_not_bring_it_back(path: Path) -> None:
+    client = connect(path)
+    plain(client, 1)
+    shutil.rmtree(path)
+    client.close()
+    assert not path.exists()
+
+
+def test_closing_a_client_of_a_folder_that_was_replaced_leaves_the_other_alone(path: Path, tmp_path: Path) -> None:
+    client = connect(path)
+    other = connect(tmp_path / "other.db")
+    path.rename(tmp_path / "old.db")
+    (tmp_path / "other.db").rename(path)
+    client.close()
+    assert (path / "address.json").exists()
+    other.close()
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a file system where no folder can be made")
+def test_a_file_system_that_takes_no_folder_is_named() -> None:
+    with pytest.raises(
+        DatabaseError, match=r"/proc/kb\.db cannot be opened, because .*: No such file or directory; give"
+    ):
+        connect("/proc/kb.db")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="nothing is forbidden to root")
+@pytest.mark.parametrize("below", ["", "lite", "lite/LOCK"])
+def test_a_database_that_may_not_be_written_is_named(path: Path, below: str) -> None:
+    connect(path).close()
+    (path / below).chmod(0o400 if below.endswith("LOCK") else 0o500)
+    with pytest.raises(DatabaseError, match=r"kb\.db cannot be opened, because .*: Permission denied; give a path"):
+        connect(path)
+    (path / below).chmod(0o700)
+
+
+def test_work_for_threads_that_have_ended_is_refused() -> None:
+    workers = Workers(1, "test")
+    assert workers.submit(pow, 2, 3).result(5) == 8
+    workers.shutdown()
+    workers.shutdown()
+    with pytest.raises(RuntimeError, match="have ended"):
+        workers.submit(pow, 2, 3)

@@ -21,8 +21,12 @@ def connect(path: str | os.PathLike[str]) -> MilvusClient:
     The engine starts in this process with the first client of a path, is shared by all others, and stops when the
     last one is closed or no longer used. Nothing is lost without ``close()``: what was acknowledged is on disk.
 
-    Raises DatabaseError where the parent folder is missing or ``path`` is no database of this kind, DatabaseInUse
-    where another process holds it, DatabaseDamaged where it is not what was written, MissingExtra without Milvus Lite.
+    A process that is forked cannot use the clients that it inherits: every call raises DatabaseError. The same holds
+    for the clients of a folder that was removed while it was open, once it is connected to again.
+
+    Raises DatabaseError where the parent folder is missing, ``path`` is no database of this kind or cannot be written,
+    DatabaseInUse where another process holds it, DatabaseDamaged where ``format.json`` in it cannot be read, and
+    MissingExtra without Milvus Lite. Damage in a collection is the answer to the calls that meet it.
     """
     from colmilvus.embedded import server
 
@@ -31,6 +35,9 @@ def connect(path: str | os.PathLike[str]) -> MilvusClient:
 
 def address(path: str | os.PathLike[str]) -> tuple[str, str]:
     """The uri and the token of the engine that this process runs for ``path``, for other clients.
+
+    gRPC asks the proxy that ``http_proxy`` names for this address too, and the proxy cannot reach it. Where that is
+    set, other clients need ``grpc_options={"grpc.enable_http_proxy": 0}``, or ``127.0.0.1`` in ``no_proxy``.
 
     Raises DatabaseError where this process runs none.
     """

@@ -21,21 +21,28 @@ class Workers(Executor):
     """
 
     def __init__(self, number: int, name: str) -> None:
+        self._lock = threading.Lock()
+        self._ended = False
         self._tasks: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
         self._threads = [threading.Thread(target=self._work, name=f"{name}-{i}", daemon=True) for i in range(number)]
         for thread in self._threads:
             thread.start()
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Run the function in one of the threads."""
+        """Run the function in one of the threads. Raises RuntimeError after ``shutdown``."""
         future: Future[Any] = Future()
-        self._tasks.put((future, function, args, kwargs))
+        with self._lock:
+            if self._ended:
+                raise RuntimeError("these threads have ended and take no more work")
+            self._tasks.put((future, function, args, kwargs))
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002
         """End the threads once they have done what was submitted before."""
-        for _ in self._threads:
-            self._tasks.put(None)
+        with self._lock:
+            for _ in () if self._ended else self._threads:
+                self._tasks.put(None)
+            self._ended = True
         if wait:
             for thread in self._threads:
                 thread.join()

@@ -1,15 +1,35 @@
-"""Milvus Lite's database, with collections that are opened, made and removed by one thread at a time."""
+"""Milvus Lite's database: one thread at a time opens, makes and removes collections, and a kill halves none of them.
+
+A collection is made, and removed, by one renaming of its folder, from and to the folder that Milvus Lite clears when it
+opens a database.
+"""
 
 from __future__ import annotations
 
+import os
+import secrets
+import shutil
 import threading
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from colmilvus.embedded.lite.collection import EngineCollection
-from colmilvus.embedded.lite.names import Manifest, MilvusLite
+from colmilvus.embedded.lite.names import (
+    SCHEMA_FILENAME,
+    CollectionAlreadyExistsError,
+    CollectionNotFoundError,
+    Manifest,
+    MilvusLite,
+    load_schema,
+    save_schema,
+    validate_schema,
+)
 
 __all__ = ["EngineDatabase"]
+
+DEFAULT = "default"
 
 
 class Collections(dict[tuple[str, str], Any]):
@@ -19,26 +39,107 @@ class Collections(dict[tuple[str, str], Any]):
         super().__setitem__(key, EngineCollection.adopt(collection))
 
 
+def guarded(name: str) -> Callable[..., Any]:
+    """Milvus Lite's method of that name, for one thread at a time."""
+
+    def method(self: EngineDatabase, *args: Any, **kwargs: Any) -> Any:
+        with self._guard:
+            return getattr(MilvusLite, name)(self, *args, **kwargs)
+
+    return method
+
+
 class EngineDatabase(MilvusLite):  # type: ignore[misc]  # Milvus Lite has no types
     """Milvus Lite's database, whose collections are opened, made and removed by one thread at a time."""
+
+    rename_collection = guarded("rename_collection")
+    alter_collection_properties = guarded("alter_collection_properties")
+    create_database = guarded("create_database")
+    drop_database = guarded("drop_database")
+    alter_database_properties = guarded("alter_database_properties")
+    drop_database_properties = guarded("drop_database_properties")
+    create_alias = guarded("create_alias")
+    alter_alias = guarded("alter_alias")
+    drop_alias = guarded("drop_alias")
+    list_aliases = guarded("list_aliases")
+    close = guarded("close")
+    # Each reads a file at its first call, and keeps what it found.
+    _aliases = guarded("_aliases")
+    _database_properties = guarded("_database_properties")
 
     def __init__(self, folder: Path) -> None:
         """Open ``folder``, made if missing. Raises DataDirLockedError where another process holds it."""
         self._guard = threading.RLock()
         super().__init__(str(folder))
         self._collections = Collections()
+        for name in self.list_databases():
+            self._sweep(name)
 
-    def create_collection(self, *args: Any, **kwargs: Any) -> Any:
-        with self._guard:
-            return super().create_collection(*args, **kwargs)
+    def _sweep(self, database_name: str) -> None:
+        """Remove what a kill left of a collection: a folder without a schema, aliases of nothing."""
+        for folder in Path(self._collections_root(database_name)).glob("*"):
+            if folder.is_dir() and not (folder / SCHEMA_FILENAME).exists():
+                shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):
+            self._forget_aliases(database_name)
 
-    def get_collection(self, name: str, database_name: str = "default") -> Any:
+    def _forget_aliases(self, database_name: str) -> None:
+        aliases = self._aliases(database_name)
+        gone = [alias for alias, name in aliases.items() if not self.has_collection(name, database_name=database_name)]
+        for alias in gone:
+            del aliases[alias]
+        if gone:
+            self._save_aliases(database_name)
+
+    def create_collection(
+        self, name: str, schema: Any, properties: dict[str, Any] | None = None, database_name: str = DEFAULT
+    ) -> Any:
         with self._guard:
-            real = self.resolve_collection_name(name, database_name=database_name)
-            known = self.has_collection(real, database_name=database_name)
-            if known and (database_name, real) not in self._collections:
-                self._finish_flush(Path(self._collection_dir(real, database_name)))
-            return super().get_collection(name, database_name=database_name)
+            self._check_open()
+            database_name = self._require_database(database_name)
+            self._validate_name(name)
+            schema.properties = {**schema.properties, **(properties or {})}
+            validate_schema(schema, default_properties=self._database_properties(database_name))
+            if self.has_collection(name, database_name=database_name):
+                raise CollectionAlreadyExistsError(f"collection {name!r} already exists")
+            return self._create(name, schema, database_name)
+
+    def _create(self, name: str, schema: Any, database_name: str) -> Any:
+        aside, folder = self._aside(), self._folder(name, database_name)
+        try:
+            save_schema(schema, name, str(aside / SCHEMA_FILENAME))
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            aside.rename(folder)
+            return self.get_collection(name, database_name)
+        except BaseException:
+            self._remove(aside)
+            self._remove(folder)
+            raise
+
+    def get_collection(self, name: str, database_name: str = DEFAULT) -> Any:
+        with self._guard:
+            self._check_open()
+            database_name = self._require_database(database_name)
+            name = self.resolve_collection_name(name, database_name=database_name)
+            held = self._collections.get((database_name, name))
+            if held is not None and not held.ended:
+                return held
+            if held is not None:
+                del self._collections[database_name, name]
+                held.close()
+            if not self.has_collection(name, database_name=database_name):
+                raise CollectionNotFoundError(f"collection {name!r} does not exist")
+            return self._open(name, database_name)
+
+    def _open(self, name: str, database_name: str) -> Any:
+        folder = self._folder(name, database_name)
+        self._finish_flush(folder)
+        _, schema = load_schema(str(folder / SCHEMA_FILENAME))
+        properties = self._database_properties(database_name)
+        self._collections[database_name, name] = EngineCollection(
+            name, str(folder), schema, database_properties=properties
+        )
+        return self._collections[database_name, name]
 
     @staticmethod
     def _finish_flush(folder: Path) -> None:
@@ -51,30 +152,70 @@ class EngineDatabase(MilvusLite):  # type: ignore[misc]  # Milvus Lite has no ty
             if first is not None and int(file.stem.rsplit("_", 1)[-1]) < first:
                 file.unlink()
 
-    def drop_collection(self, *args: Any, **kwargs: Any) -> None:
+    def drop_collection(self, name: str, database_name: str = DEFAULT) -> None:
         with self._guard:
-            super().drop_collection(*args, **kwargs)
+            self._check_open()
+            database_name = self._require_database(database_name)
+            name = self.resolve_collection_name(name, database_name=database_name)
+            if not self.has_collection(name, database_name=database_name):
+                return
+            held = self._collections.pop((database_name, name), None)
+            if held is not None:
+                held.abandon()
+            self._remove(self._folder(name, database_name))
+            self._forget_aliases(database_name)
 
-    def rename_collection(self, *args: Any, **kwargs: Any) -> None:
+    def truncate_collection(self, name: str, database_name: str = DEFAULT) -> None:
         with self._guard:
-            super().rename_collection(*args, **kwargs)
+            held = self.get_collection(name, database_name)
+            held.abandon()
+            _empty(held)
+            self._remove(Path(held.data_dir, "structs"))
+            fresh = self.get_collection(name, database_name)
+            if held.load_state != "loaded":
+                fresh.loaded_by_user = False
+                fresh.release()
 
-    def truncate_collection(self, *args: Any, **kwargs: Any) -> None:
-        with self._guard:
-            super().truncate_collection(*args, **kwargs)
+    def in_place(self) -> bool:
+        """Whether the folder that this database holds is still the one at its path."""
+        held: int | None = self._lock_fd
+        with suppress(OSError):
+            return held is not None and os.path.samestat(os.fstat(held), Path(self._lock_path).stat())
+        return False
 
-    def restore_snapshot(self, *args: Any, **kwargs: Any) -> Any:
-        with self._guard:
-            return super().restore_snapshot(*args, **kwargs)
+    def leave(self) -> None:
+        """Hold the folder no longer and write nothing: it is another's now, or the process's forked from."""
+        held: int | None = self._lock_fd
+        self._closed = True
+        self._lock_fd: int | None = None
+        for collection in self._collections.values():
+            collection.leave()
+            for store in collection.stores.values():
+                store._close_files()
+        if held is not None:
+            # Not unlocked: the lock belongs to the open file, which a forked process shares with its parent.
+            os.close(held)
 
-    def alter_collection_properties(self, *args: Any, **kwargs: Any) -> None:
-        with self._guard:
-            super().alter_collection_properties(*args, **kwargs)
+    def _folder(self, name: str, database_name: str) -> Path:
+        return Path(self._collection_dir(name, database_name))
 
-    def drop_database(self, *args: Any, **kwargs: Any) -> None:
-        with self._guard:
-            super().drop_database(*args, **kwargs)
+    def _aside(self) -> Path:
+        return Path(self._database_staging_root(), secrets.token_hex(16))
 
-    def close(self) -> None:
-        with self._guard:
-            super().close()
+    def _remove(self, folder: Path) -> None:
+        """Remove the folder, all at once as far as a kill can tell."""
+        aside = self._aside()
+        with suppress(FileNotFoundError):
+            folder.rename(aside)
+            shutil.rmtree(aside, ignore_errors=True)
+
+
+def _empty(held: EngineCollection) -> None:
+    """Let the manifest of an ended collection know of no row; the next opening removes the files that it had."""
+    manifest = Manifest.load(held.data_dir)
+    for partition, files in manifest.get_all_data_files().items():
+        manifest.remove_data_files(partition, list(files))
+    for partition, files in manifest.get_all_delta_files().items():
+        manifest.remove_delta_files(partition, list(files))
+    manifest.active_wal_number = held._wal.number + 1
+    manifest.save()

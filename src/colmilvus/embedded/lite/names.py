@@ -9,26 +9,37 @@ from colmilvus.errors import MissingExtra, Unsupported
 try:
     from milvus_lite.adapter.grpc.errors import to_status_kwargs
     from milvus_lite.adapter.grpc.servicer import MilvusServicer
-    from milvus_lite.db import MilvusLite
+    from milvus_lite.db import SCHEMA_FILENAME, MilvusLite
     from milvus_lite.engine.collection import Collection
     from milvus_lite.engine.projection import build_projection_plan, project_record
-    from milvus_lite.exceptions import CollectionNotFoundError, DataDirLockedError, MilvusLiteError
+    from milvus_lite.exceptions import (
+        CollectionAlreadyExistsError,
+        CollectionNotFoundError,
+        DataDirLockedError,
+        MilvusLiteError,
+    )
     from milvus_lite.function.expr.bm25_expr import BM25Expr
     from milvus_lite.rerank.boost import decode_hybrid_function_score
+    from milvus_lite.schema.persistence import load_schema, save_schema
     from milvus_lite.schema.types import FunctionType
+    from milvus_lite.schema.validation import validate_schema
     from milvus_lite.search.assembler import materialize_record
     from milvus_lite.search.bitmap import build_valid_mask
     from milvus_lite.search.filter import evaluate_mask
     from milvus_lite.search.indexed_filter import evaluate_segment_filter
     from milvus_lite.storage.manifest import Manifest
+    from milvus_lite.storage.wal import WAL
 except ImportError as error:
     raise MissingExtra("the embedded engine", "embedded") from error
 
 __all__ = [
     "ATTRIBUTES",
     "METHODS",
+    "SCHEMA_FILENAME",
+    "WAL",
     "BM25Expr",
     "Collection",
+    "CollectionAlreadyExistsError",
     "CollectionNotFoundError",
     "DataDirLockedError",
     "FunctionType",
@@ -41,29 +52,38 @@ __all__ = [
     "decode_hybrid_function_score",
     "evaluate_mask",
     "evaluate_segment_filter",
+    "load_schema",
     "materialize_record",
     "project_record",
+    "save_schema",
     "self_test",
     "to_status_kwargs",
+    "validate_schema",
 ]
 
 METHODS: dict[Any, str] = {
     MilvusLite: """create_collection get_collection drop_collection rename_collection truncate_collection
-        restore_snapshot alter_collection_properties drop_database close list_aliases
-        resolve_collection_name has_collection _collection_dir""",
-    Manifest: "load active_wal_number",
-    Collection: """insert upsert delete flush create_index drop_index create_partition drop_partition load release
+        alter_collection_properties create_database drop_database list_databases alter_database_properties
+        drop_database_properties create_alias alter_alias drop_alias list_aliases close resolve_collection_name
+        has_collection _aliases _save_aliases _database_properties _check_open _require_database _validate_name
+        _collection_dir _collections_root _database_staging_root""",
+    Manifest: """load save active_wal_number get_all_data_files remove_data_files get_all_delta_files
+        remove_delta_files""",
+    Collection: """insert upsert delete flush create_index drop_index create_partition drop_partition has_partition load
+        release
         alter_properties close get query search resolve_search_metric load_state pk_field name data_dir
-        _apply _trigger_flush _schedule_bg_maintenance _num_entities _read_snapshot _segments_snapshot
-        _compile_filter _indexed_filter_plan _require_loaded _resolve_anns_field""",
-    MilvusServicer: """CreateCollection DescribeCollection Insert Upsert Delete Query Search HybridSearch CreateIndex
-        DescribeIndex DropIndex LoadCollection ReleaseCollection
+        _apply _should_flush _trigger_flush _schedule_bg_maintenance _wait_for_bg _num_entities
+        _read_snapshot _segments_snapshot _compile_filter _indexed_filter_plan _require_loaded
+        _resolve_anns_field _search_sparse _prepare_sparse_queries""",
+    MilvusServicer: """CreateCollection DescribeCollection RenameCollection CreateAlias Insert Upsert Delete
+        Query Search HybridSearch CreateIndex DescribeIndex DropIndex LoadCollection ReleaseCollection
         _get_collection _database_name _extract_pks_from_expr""",
 }
 ATTRIBUTES: dict[Any, str] = {
-    MilvusLite: "_collections",
+    MilvusLite: "_collections _closed _lock_fd _lock_path",
     Collection: """_memtable _schema _index_specs _vector_name _maintenance_lock _bm25_analyzers _ingestion_chain
-        _load_state""",
+        _load_state _wal _bg_executor _bg_closed""",
+    WAL: "_data_sink _delta_sink",
 }
 
 

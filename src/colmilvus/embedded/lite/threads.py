@@ -9,6 +9,7 @@ from typing import Any
 
 from colmilvus.embedded.lite.names import Collection, CollectionNotFoundError
 from colmilvus.embedded.lite.snapshot import Moment, Snapshot, take
+from colmilvus.errors import DatabaseError
 
 __all__ = ["SafeCollection"]
 
@@ -16,9 +17,16 @@ SNAPSHOTS = 8
 
 
 class SafeCollection(Collection):  # type: ignore[misc]  # Milvus Lite has no types
-    """A collection that Milvus Lite has made or opened, and whose class was then set to this one."""
+    """Milvus Lite's collection, that ends where a write fails part-way, and is then opened again from disk."""
 
     fields_in_snapshots: tuple[str, ...] = ()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Open what lies on disk. Raises OSError and what Milvus Lite raises."""
+        self.begin()
+        self._opening = True
+        super().__init__(*args, **kwargs)
+        self._opening = False
 
     def begin(self) -> None:
         """Add what Milvus Lite's own constructor did not."""
@@ -27,6 +35,8 @@ class SafeCollection(Collection):  # type: ignore[misc]  # Milvus Lite has no ty
         self._version = 0
         self._snapshots: tuple[int, dict[Any, Snapshot]] = (0, {})
         self._ended = False
+        self._opening = False
+        self._failure: Exception | None = None
 
     # Writes, one after the other
 
@@ -43,7 +53,17 @@ class SafeCollection(Collection):  # type: ignore[misc]  # Milvus Lite has no ty
         error: Exception = CollectionNotFoundError(
             f"collection {self.name!r} was dropped, renamed or emptied meanwhile"
         )
+        if self._failure is not None:
+            error = DatabaseError(
+                f"collection {self.name!r} could not be written: {self._failure}; what was acknowledged is on disk, "
+                "and the next call reads it from there: repeat this one when there is room"
+            )
         return error
+
+    @property
+    def ended(self) -> bool:
+        """Whether this object was closed, or gave up after a failed write."""
+        return self._ended
 
     def insert(self, *args: Any, **kwargs: Any) -> Any:
         with self.writing():
@@ -95,13 +115,47 @@ class SafeCollection(Collection):  # type: ignore[misc]  # Milvus Lite has no ty
             if not self._ended:
                 self._ended = True
                 super().close()
+        self._bg_executor.shutdown()
+
+    def abandon(self) -> None:
+        """Close without a flush; the logs on disk keep what was acknowledged."""
+        with self._mutex:
+            if not self._ended:
+                self._end(self._wal)
+        self.close()
+
+    def _end(self, log: Any) -> None:
+        self._ended = self._bg_closed = True
+        self._bg_executor.shutdown(wait=False, cancel_futures=True)
+        _let_go(log)
+
+    def leave(self) -> None:
+        """Close the logs as they are, and wait for nobody: the threads that write may be another process's."""
+        self._ended = self._bg_closed = True
+        _let_go(self._wal)
+
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
+        """End the collection where a write fails: only what lies on disk is then sure to be whole."""
+        log = self._wal
+        try:
+            yield
+        except Exception as error:
+            self._failure = error
+            self._end(log)
+            raise self.gone() from error
 
     def _apply(self, op: Any) -> None:
-        super()._apply(op)
+        with self._whole():
+            super()._apply(op)
         self._changed()
 
+    def _should_flush(self) -> bool:
+        # A flush at opening would make a database on a full disk unreadable; the next write sees to it.
+        return not self._opening and bool(super()._should_flush())
+
     def _trigger_flush(self) -> None:
-        with self._maintenance_lock:
+        with self._maintenance_lock, self._whole():
             super()._trigger_flush()
             self._changed()
 
@@ -109,6 +163,11 @@ class SafeCollection(Collection):  # type: ignore[misc]  # Milvus Lite has no ty
         # Compaction can wait for the next opening where the program is ending and its pools are closed.
         with suppress(RuntimeError):
             super()._schedule_bg_maintenance()
+
+    def _wait_for_bg(self, timeout: float | None = None) -> None:
+        # Closing its pools, the ending program has waited for what was in them.
+        with suppress(RuntimeError):
+            super()._wait_for_bg(timeout)
 
     def _changed(self) -> None:
         self._version += 1
@@ -134,6 +193,8 @@ class SafeCollection(Collection):  # type: ignore[misc]  # Milvus Lite has no ty
             yield
             return
         with self._maintenance_lock:
+            if self._failure is not None:
+                raise self.gone()
             self._moments.now = Moment(self.__dict__["_memtable"], *super()._read_snapshot())
         try:
             yield
@@ -172,3 +233,10 @@ class SafeCollection(Collection):  # type: ignore[misc]  # Milvus Lite has no ty
         compiled = self._compile_filter(expr, timezone=timezone) if expr else None
         moment = Moment(self._memtable, *self._read_snapshot())
         return take(moment, compiled, self._indexed_filter_plan(compiled), partitions, list(self.fields_in_snapshots))
+
+
+def _let_go(log: Any) -> None:
+    # Closed below their buffers: what a full disk did not take must not come after all, once there is room.
+    for file in (log._data_sink, log._delta_sink):
+        if file is not None:
+            file.raw.close()
