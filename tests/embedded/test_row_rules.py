@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -266,3 +267,107 @@ def test_an_index_on_anything_else_of_a_struct_is_refused(client: MilvusClient, 
     params = client.prepare_index_params()
     params.add_index(field, index_type="INVERTED")
     assert f"no index on {field}" in refused(client.create_index, "pages", params, sync=False)
+
+
+@pytest.mark.skipif(version("pymilvus") < "3", reason="pymilvus 2.6 does not send them")
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [({"order_by": ["year"]}, "order_by_fields"), ({"group_by_fields": ["year"]}, "group_by_fields")],
+)
+def test_queries_in_an_order_or_by_groups_are_refused_by_name(
+    pages: MilvusClient, options: dict[str, Any], name: str
+) -> None:
+    for fields in (["year"], ["year", "count(*)"]):
+        said = refused(pages.query, "pages", filter="id >= 0", output_fields=fields, **options)
+        assert said == f"query parameter {name} is not supported by the embedded engine"
+
+
+def test_an_unknown_partition_is_refused_by_every_read_and_delete(pages: MilvusClient) -> None:
+    pages.create_partition("pages", "known")
+    part = AnnSearchRequest(lists(), FIELD, {}, limit=3)
+    calls: list[tuple[Any, dict[str, Any]]] = [
+        (pages.search, {"data": lists(), "anns_field": FIELD}),
+        (pages.search, {"data": ["plum"], "anns_field": "words"}),
+        (pages.hybrid_search, {"reqs": [part, part], "ranker": RRFRanker(), "limit": 3}),
+        (pages.query, {"filter": "id >= 0"}),
+        (pages.query, {"output_fields": ["count(*)"]}),
+        (pages.get, {"ids": [1]}),
+    ]
+    for call, options in calls:
+        said = refused(call, "pages", partition_names=["known", "nope"], code=200, **options)
+        assert said == "partition not found[partition=nope]"
+        call("pages", partition_names=["known"], **options)
+    assert "nope" in refused(pages.delete, "pages", filter="id >= 0", partition_name="nope", code=200)
+    assert count(pages) == 5
+
+
+def test_hidden_columns_are_in_no_words_of_a_refusal(pages: MilvusClient) -> None:
+    searching: dict[str, Any] = {"data": lists(), "anns_field": FIELD}
+    for call, more in ((pages.query, {}), (pages.delete, {}), (pages.search, searching)):
+        said = refused(call, "pages", filter="patche == 3", **more)
+        assert "unknown field 'patche'" in said
+        assert "available fields: ['id', 'text', 'words', 'year']" in said
+        assert "[]" not in said
+        assert FIELD not in said
+    assert "did you mean 'year'?" in refused(pages.query, "pages", filter="yeer == 3")
+
+
+@pytest.mark.parametrize("filter", ["patches == 3", "id > 0 and patches[emb] == 1", "array_length(patches) > 1"])
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_a_filter_on_a_struct_is_refused_everywhere(client: MilvusClient, filter: str, dynamic: bool) -> None:
+    create(client, enable_dynamic_field=dynamic)
+    client.insert("pages", rows(draw(1, 3)))
+    counting: dict[str, Any] = {"output_fields": ["count(*)"]}
+    searching: dict[str, Any] = {"data": lists(), "anns_field": FIELD}
+    part = AnnSearchRequest(lists(), FIELD, {}, limit=3, expr=filter)
+    assert "cannot filter on patches" in refused(client.hybrid_search, "pages", [part, part], RRFRanker(), limit=3)
+    for call, more in ((client.query, {}), (client.query, counting), (client.delete, {}), (client.search, searching)):
+        assert "cannot filter on patches" in refused(call, "pages", filter=filter, **more)
+    assert count(client) == 3
+
+
+def test_the_name_of_a_struct_in_a_text_or_a_key_is_no_filter_on_it(client: MilvusClient) -> None:
+    create(client, enable_dynamic_field=True)
+    client.insert("pages", rows(draw(1, 3), note='the "patches" isn\'t', about={"patches": 3}))
+    for expression in (
+        'note == "the \\"patches\\" isn\'t"',
+        "note like 'the%' and about['patches'] == 3",
+        "patches_2 == 1",
+    ):
+        assert count(client, filter=expression) == (0 if "patches_2" in expression else 3)
+
+
+@pytest.mark.parametrize(("method", "name"), [("insert", "patches[]"), ("upsert", "patches[]"), ("insert", FIELD)])
+def test_a_dynamic_key_of_a_hidden_column_is_refused(client: MilvusClient, name: str, method: str) -> None:
+    create(client, enable_dynamic_field=True)
+    client.insert("pages", rows(draw(1, 3)))
+    said = refused(getattr(client, method), "pages", [row(1, np.ones((1, DIM))) | {name: 0}])
+    assert said == f"dynamic field name cannot include the static field name: {name}"
+    assert count(client) == 3
+
+
+@pytest.mark.parametrize(
+    ("params", "said"),
+    [
+        ({"retrieval_ann_ratio": 0}, "retrieval_ann_ratio should be larger than 0, not 0"),
+        ({"retrieval_ann_ratio": -1.5}, "retrieval_ann_ratio should be larger than 0, not -1.5"),
+        ({"retrieval_ann_ratio": "many"}, "retrieval_ann_ratio should be a number, not 'many'"),
+        ({"retrieval_ann_ratio": True}, "retrieval_ann_ratio should be a number, not True"),
+        ({"emb_list_rerank": "zz"}, "emb_list_rerank should be true or false, not zz"),
+        ({"emb_list_rerank": 1}, "emb_list_rerank should be true or false, not 1"),
+        ({"ef": 2}, "ef(2) should be larger than k(3)"),
+        ({"ef": "wide"}, "ef should be a number, not 'wide'"),
+    ],
+)
+def test_tuning_that_a_server_refuses_is_refused(pages: MilvusClient, params: dict[str, Any], said: str) -> None:
+    options: dict[str, Any] = {"anns_field": FIELD, "limit": 3, "search_params": {"params": params}}
+    assert refused(pages.search, "pages", lists(), **options) == said
+    part = AnnSearchRequest(lists(), FIELD, {"params": params}, limit=3)
+    assert refused(pages.hybrid_search, "pages", [part, part], RRFRanker(), limit=3) == said
+
+
+def test_tuning_that_a_server_takes_changes_no_answer(pages: MilvusClient) -> None:
+    params = {"retrieval_ann_ratio": 0.5, "emb_list_rerank": False, "ef": 3}
+    options: dict[str, Any] = {"anns_field": FIELD, "limit": 3}
+    tuned = pages.search("pages", lists(), search_params={"params": params}, **options)
+    assert [list(hits) for hits in tuned] == [list(hits) for hits in pages.search("pages", lists(), **options)]

@@ -50,6 +50,31 @@ def test_scores_are_those_of_maxsim(
         )
 
 
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("scale", [1e-40, 1e-20, 1e17, 1e19, 3e37])
+def test_vectors_whose_squares_float32_cannot_hold_have_the_scores_of_maxsim(
+    tmp_path: Path, metric: Metric, scale: float
+) -> None:
+    pages = [(page / 8 * scale).astype(np.float32) for page in draw(5, 30, 4, 8)]
+    query = (np.random.default_rng(6).normal(size=(3, 8)) / 8 * scale).astype(np.float32)
+    with closing(store_of(tmp_path, pages)) as store:
+        found = scores(store, 0, np.arange(30), [query], metric)[0]
+    wanted = np.array([maxsim(query, page, metric) for page in pages])
+    most = float(np.finfo(np.float32).max)
+    assert not np.isnan(found).any()
+    assert np.array_equal(np.isinf(found), np.abs(wanted) > most)
+    held = np.isfinite(found)
+    np.testing.assert_allclose(found[held], wanted[held], rtol=1e-4, atol=1e-42)
+
+
+def test_a_far_query_does_not_put_the_near_page_last(tmp_path: Path) -> None:
+    pages = [np.full((1, 8), value, np.float32) for value in (1e17, 1e18, 1e19, 1.1e19)]
+    with closing(store_of(tmp_path, pages)) as store:
+        found = scores(store, 0, np.arange(4), [np.full((1, 8), 1e19, np.float32)], "L2")[0]
+    assert np.argsort(found).tolist()[:2] == [2, 3]
+    assert found[3] == pytest.approx(8e36, rel=1e-5)
+
+
 def test_no_rows_have_no_scores(tmp_path: Path) -> None:
     with closing(store_of(tmp_path, draw(1, 2, 3, 4))) as store:
         assert scores(store, 0, np.zeros(0, np.int64), [np.ones((2, 4))], "IP").shape == (1, 0)

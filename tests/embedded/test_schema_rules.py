@@ -124,3 +124,47 @@ def test_a_collection_of_that_name_is_not_made_again(client: MilvusClient) -> No
     create(client)
     with pytest.raises(MilvusException, match="already exists"):
         client.create_collection("pages", schema=schema(client))
+
+
+NAMES = ["1st", "a-b", "a b", "ä", "", "..", "a/b", "x" * 256]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_of_collections_that_a_server_refuses_are_refused(client: MilvusClient, name: str) -> None:
+    create(client)
+    calls: list[tuple[Any, tuple[Any, ...], dict[str, Any]]] = [
+        (client.create_collection, (name,), {"schema": schema(client)}),
+        (client.create_collection, (name,), {"dimension": 2}),
+        (client.rename_collection, ("pages", name), {}),
+        (client.create_alias, ("pages", name), {}),
+    ]
+    for call, given, options in calls:
+        # pymilvus refuses an empty name itself.
+        with pytest.raises(MilvusException, match=r"Invalid collection (alias )?name|empty|illegal"):
+            call(*given, **options)
+    assert client.list_collections() == ["pages"]
+    assert client.list_aliases("pages")["aliases"] == []
+
+
+@pytest.mark.parametrize("name", ["_", "Seiten_2", "x" * 255])
+def test_names_of_collections_that_a_server_takes_are_taken(client: MilvusClient, name: str) -> None:
+    client.create_collection(name, schema=schema(client))
+    assert client.list_collections() == [name]
+
+
+@pytest.mark.parametrize("name", [*(name for name in NAMES if name), "and"])
+def test_names_of_fields_that_a_server_refuses_are_refused_without_structs_too(client: MilvusClient, name: str) -> None:
+    plain = client.create_schema()
+    plain.add_field("id", DataType.INT64, is_primary=True)
+    plain.add_field("vector", DataType.FLOAT_VECTOR, dim=2)
+    for made in (plain, schema(client)):
+        made.add_field(name, DataType.INT64)
+        assert "Invalid field name" in refusal(client, made)
+
+
+@pytest.mark.parametrize("option", ["enable_analyzer", "enable_match"])
+def test_an_analyzer_in_a_struct_is_refused_by_name(client: MilvusClient, option: str) -> None:
+    label: dict[str, Any] = {"datatype": DataType.VARCHAR, "max_length": 10}
+    said = refusal(client, build(client, emb=VECTOR, label={**label, option: True}))
+    assert said.startswith(f"{option} of field patches[label] is not supported")
+    client.create_collection("pages", schema=build(client, emb=VECTOR, label={**label, option: False}))

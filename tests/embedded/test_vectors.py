@@ -9,9 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pymilvus.exceptions import MilvusException
 
+from colmilvus.embedded import connect
+from colmilvus.embedded.segments import entries
 from colmilvus.embedded.vectors import Column, Record, VectorStore
 from colmilvus.errors import DatabaseDamaged
+from tests.embedded.pages import create, draw, rows, stored
 
 COLUMNS = [Column(4, np.dtype("<f4")), Column(2, np.dtype("<f2"))]
 
@@ -72,6 +76,69 @@ def test_a_store_without_vectors_or_records_is_fine(tmp_path: Path) -> None:
 def test_a_record_that_was_never_written_is_damage(tmp_path: Path) -> None:
     with opened(tmp_path) as store, pytest.raises(DatabaseDamaged, match="record 3 is gone"):
         store.counts(np.array([3]))
+
+
+def test_the_missing_record_is_named_and_not_the_largest(tmp_path: Path) -> None:
+    filled(tmp_path, 3)
+    log = tmp_path / "00000000.log"
+    first, rest = log.read_bytes(), bytearray()
+    sizes = [entry.end for entry in entries(log, len(COLUMNS))]
+    rest += first[: sizes[0]] + first[sizes[1] :]
+    log.write_bytes(rest)
+    with opened(tmp_path) as store, pytest.raises(DatabaseDamaged, match="record 1 is gone"):
+        store.counts(np.array([0, 1, 2]))
+
+
+@pytest.mark.parametrize("suffix", [".log", ".0.vectors", ".0.norms"])
+@pytest.mark.parametrize("missing", [False, True])
+def test_opening_changes_no_file_and_what_was_missing_may_be_put_back(
+    tmp_path: Path, suffix: str, missing: bool
+) -> None:
+    filled(tmp_path)
+    file = tmp_path / f"00000000{suffix}"
+    whole = {each: each.read_bytes() for each in tmp_path.iterdir()}
+    file.unlink()
+    if not missing:
+        file.write_bytes(whole[file][: len(whole[file]) // 2])
+    with opened(tmp_path) as store:
+        assert len(store) < 20
+    assert all(each.read_bytes() == whole[each] for each in tmp_path.iterdir() if each != file)
+    file.write_bytes(whole[file])
+    check_all(tmp_path, 20)
+
+
+@pytest.mark.parametrize("suffix", [".log", ".0.vectors", ".0.norms"])
+def test_a_file_cut_short_while_open_is_damage(tmp_path: Path, suffix: str) -> None:
+    filled(tmp_path)
+    for read_before in (False, True):
+        with opened(tmp_path) as store:
+            if read_before:
+                check(store, 19)
+            file = tmp_path / f"00000000{suffix}"
+            whole = file.read_bytes()
+            file.write_bytes(whole[: len(whole) // 2])
+            with pytest.raises(DatabaseDamaged, match=f"00000000{suffix}: the file has {len(whole) // 2} bytes"):
+                check(store, 19)
+            file.write_bytes(whole)
+
+
+def test_a_database_without_its_vectors_is_whole_again_when_they_are_back(path: Path) -> None:
+    client = connect(path)
+    create(client)
+    pages = draw(1, 5)
+    client.insert("pages", rows(pages))
+    client.close()
+    file = next(path.rglob("*.vectors"))
+    file.rename(path / "elsewhere")
+    client = connect(path)
+    with pytest.raises(MilvusException, match="database damaged") as caught:
+        client.load_collection("pages")
+    assert caught.value.code == 65534
+    client.close()
+    (path / "elsewhere").rename(file)
+    client = connect(path)
+    assert stored(client).keys() == pages.keys()
+    client.close()
 
 
 @pytest.mark.parametrize("suffix", [".log", ".0.vectors", ".0.norms", ".1.vectors", ".1.norms"])

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from pymilvus.grpc_gen import common_pb2
 
-__all__ = ["DAMAGED", "INVALID", "NO_INDEX", "UNEXPECTED", "Refused", "status"]
+__all__ = ["DAMAGED", "INVALID", "NO_INDEX", "NO_PARTITION", "UNEXPECTED", "Refused", "status"]
 
 INVALID = 1100
 NO_INDEX = 700
+NO_PARTITION = 200
 UNEXPECTED = 65535
 DAMAGED = 65534
-LEGACY = {INVALID: "IllegalArgument", NO_INDEX: "IndexNotExist", 100: "CollectionNotExists"}
+LEGACY = {
+    INVALID: "IllegalArgument",
+    NO_INDEX: "IndexNotExist",
+    100: "CollectionNotExists",
+}
+# Only the columns that nobody declared have brackets in their names.
+GUESS = re.compile(r"\n?did you mean '[^'\n]*\[[^'\n]*'\?")
+LISTED = re.compile(r"(?<=available fields: \[).*(?=\])")
 
 
 class Refused(Exception):
@@ -25,6 +34,11 @@ class Refused(Exception):
 
 
 def status(reason: str = "", code: int = 0) -> Any:
-    """A Status message; with no argument the one of success."""
+    """A Status message without the names of hidden columns; with no argument the one of success."""
+    reason = LISTED.sub(_declared, GUESS.sub("", reason))
     legacy = LEGACY.get(code, "UnexpectedError" if code else "Success")
     return common_pb2.Status(code=code, error_code=common_pb2.ErrorCode.Value(legacy), reason=reason)
+
+
+def _declared(listed: re.Match[str]) -> str:
+    return ", ".join(name for name in listed[0].split(", ") if "[" not in name)

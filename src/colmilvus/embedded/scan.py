@@ -16,8 +16,10 @@ __all__ = ["scores"]
 BLOCK = 8192
 RUN = 1024
 CELLS = 8 << 20
+LARGE = 1e37
+SMALL = 1e-30
 
-Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 
@@ -27,8 +29,8 @@ class Block:
 
     positions: Integers
     starts: Integers
-    vectors: Floats
-    norms: Floats
+    vectors: NDArray[Any]
+    norms: NDArray[Any]
 
 
 def scores(
@@ -37,7 +39,7 @@ def scores(
     """MaxSim of each query with each record: float32 ``(queries, rows)``.
 
     Every query is ``(n, dim)``, every record has at least one vector, ``kind`` is "COSINE", "IP" or "L2". Raises
-    DatabaseDamaged where a record is not what was written.
+    DatabaseDamaged where a record is not what was written. A score too large for float32 is infinite.
     """
     found = np.zeros((len(queries), len(rows)), np.float32)
     if not len(rows):
@@ -46,11 +48,14 @@ def scores(
     for first, last in _groups(queries):
         part = queries[first:last]
         stacked, squares = _stack(part, kind)
+        narrow = stacked.astype(np.float32)
         bounds = np.cumsum([0, *(len(query) for query in part[:-1])])
         height = max(1, min(BLOCK, CELLS // len(stacked)))
         for block in _blocks(store, column, rows, height):
-            best = _best(block, stacked, squares, kind)
-            found[first:last, block.positions] = np.add.reduceat(best, bounds, axis=1, dtype=np.float64).T
+            fits = _fits_float32(block, squares, kind)
+            best = _best(block, narrow, squares, kind) if fits else _best(_widened(block), stacked, squares, kind)
+            with np.errstate(over="ignore"):
+                found[first:last, block.positions] = np.add.reduceat(best, bounds, axis=1, dtype=np.float64).T
     return found
 
 
@@ -64,22 +69,38 @@ def _groups(queries: Sequence[NDArray[Any]]) -> Iterator[tuple[int, int]]:
     yield first, len(queries)
 
 
-def _stack(queries: Sequence[NDArray[Any]], kind: str) -> tuple[Floats, Floats]:
+def _stack(queries: Sequence[NDArray[Any]], kind: str) -> tuple[Doubles, Doubles]:
     stacked = np.concatenate([np.asarray(query, np.float64) for query in queries])
     squares = np.einsum("ij,ij->i", stacked, stacked)
     if kind == "COSINE":
         norms = np.sqrt(squares)[:, None]
         stacked = np.divide(stacked, norms, out=np.zeros_like(stacked), where=norms > 0)
-    return np.ascontiguousarray(stacked, np.float32), squares.astype(np.float32)
+    return stacked, np.ones_like(squares) if kind == "COSINE" else squares
 
 
-def _best(block: Block, queries: Floats, squares: Floats, kind: str) -> Floats:
-    """The best match of every query vector in every entity of the block: ``(entities, query vectors)``."""
+def _fits_float32(block: Block, squares: Doubles, kind: str) -> bool:
+    """Whether float32 holds every number on the way to the block's scores."""
+    largest, query = float(block.norms.max()), float(np.sqrt(squares.max()))
+    if kind == "COSINE":
+        return largest < LARGE and not ((block.norms > 0) & (block.norms < SMALL)).any()
+    return max(largest, query, largest * query) < LARGE and (kind == "IP" or (largest + query) ** 2 < LARGE)
+
+
+def _widened(block: Block) -> Block:
+    vectors = block.vectors.astype(np.float64)
+    return Block(block.positions, block.starts, vectors, np.sqrt(np.einsum("ij,ij->i", vectors, vectors)))
+
+
+def _best(block: Block, queries: NDArray[Any], squares: Doubles, kind: str) -> NDArray[Any]:
+    """The best match of every query vector in every entity of the block: ``(entities, query vectors)``.
+
+    Block and queries are of one type, float32 or float64, in which is calculated.
+    """
     matches = block.vectors @ queries.T
     if kind == "L2":
         matches *= -2
         matches += np.square(block.norms)[:, None]
-        matches += squares[None, :]
+        matches += squares[None, :].astype(matches.dtype)
         return np.maximum(np.minimum.reduceat(matches, block.starts, axis=0), 0)
     if kind == "COSINE":
         matches *= np.divide(1, block.norms, out=np.zeros_like(block.norms), where=block.norms > 0)[:, None]

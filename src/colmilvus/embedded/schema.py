@@ -5,7 +5,6 @@ Source of the rules: Milvus 2.6.20 to 3.0, ``internal/proxy/util.go``: ValidateF
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 from pymilvus.grpc_gen import schema_pb2
 
+from colmilvus.embedded.naming import check_field_name, hidden_fields, row_field
 from colmilvus.embedded.refusal import Refused
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Struct",
     "Vector",
     "check_schema",
+    "completed",
     "hidden_fields",
     "read_structs",
     "row_field",
@@ -30,8 +31,8 @@ MAX_CAPACITY = 4096
 MAX_VARCHAR = 65535
 MAX_FIELDS = 64
 MAX_VECTOR_FIELDS = 10
+FIRST_FIELD_ID = 100
 DIMS = range(2, 32769)
-NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 Type = schema_pb2.DataType
 SCALARS = (Type.Bool, Type.Int8, Type.Int16, Type.Int32, Type.Int64, Type.Float, Type.Double, Type.VarChar)
 VECTORS: dict[int, str] = {Type.FloatVector: "<f4", Type.Float16Vector: "<f2"}
@@ -43,7 +44,7 @@ TOP_VECTORS = (
     Type.SparseFloatVector,
     Type.Int8Vector,
 )
-KEYWORDS = {"and", "or", "not", "in", "like", "is", "null", "true", "false", "exists"}
+TEXT_PARAMETERS = ("enable_analyzer", "enable_match", "analyzer_params", "multi_analyzer_params")
 
 
 @dataclass(frozen=True)
@@ -89,16 +90,6 @@ class Struct:
     def vector(self, field: str) -> Vector | None:
         """The vector sub-field whose full name, such as ``patches[emb]``, is ``field``."""
         return next((vector for vector in self.vectors if vector.field == field), None)
-
-
-def row_field(struct: str) -> str:
-    """The hidden column of Milvus Lite that holds the number of the entity's record."""
-    return f"{struct}[]"
-
-
-def hidden_fields(struct: Struct) -> set[str]:
-    """The columns that Milvus Lite has in the place of a struct, and that no user declared."""
-    return {row_field(struct.name), *(vector.field for vector in struct.vectors)}
 
 
 def read_structs(proto: Any) -> dict[str, Struct]:
@@ -161,6 +152,9 @@ def _check_struct_message(message: Any) -> None:
             raise Refused(f"Fields in StructArrayField can only be array or array of vector, but field {name} is not")
         _check_element(field, name)
         _check_role(field, name)
+        for key, value in _params(field).items():
+            if key in TEXT_PARAMETERS and value.lower() != "false":
+                raise Refused(f"{key} of field {name} is not supported: the texts in a struct are not searched")
 
 
 def _check_element(field: Any, name: str) -> None:
@@ -186,27 +180,15 @@ def _check_role(field: Any, name: str) -> None:
 
 
 def _check_names(proto: Any) -> None:
-    if not proto.struct_array_fields:
-        return
     names = [field.name for field in proto.fields] + [message.name for message in proto.struct_array_fields]
+    for name in names:
+        check_field_name(name)
     for message in proto.struct_array_fields:
         _check_duplicates([field.name for field in message.fields], f" in struct {message.name}")
         names += [f"{message.name}[{field.name}]" for field in message.fields]
-        for name in [message.name, *(field.name for field in message.fields)]:
-            _check_name(name)
+        for field in message.fields:
+            check_field_name(field.name)
     _check_duplicates(names, "")
-
-
-def _check_name(name: str) -> None:
-    if len(name.encode()) > 255:
-        raise Refused(f"Invalid field name: {name[:40]}... The length of a field name must be not greater than 255")
-    if not NAME.fullmatch(name):
-        raise Refused(
-            f"Invalid field name: {name!r}. A field name starts with a letter or an underscore and "
-            "contains only letters, numbers and underscores"
-        )
-    if name.lower() in KEYWORDS:
-        raise Refused(f"Invalid field name: {name}. It is a keyword of the expression language")
 
 
 def _check_duplicates(names: list[str], where: str) -> None:
@@ -271,3 +253,19 @@ def schema_for_lite(proto: Any) -> Any:
         for vector in struct.vectors:
             rest.fields.add(name=vector.field, data_type=Type.SparseFloatVector, nullable=True)
     return rest
+
+
+def completed(proto: Any) -> Any:
+    """The schema with the numbers and marks that a server gives its fields."""
+    outputs = {name for function in proto.functions for name in function.output_field_names}
+    number = FIRST_FIELD_ID
+    for field in proto.fields:
+        field.fieldID, number = number, number + 1
+        field.is_function_output = field.is_function_output or field.name in outputs
+        field.autoID = field.autoID or (proto.autoID and field.is_primary_key)
+    for struct in proto.struct_array_fields:
+        struct.fieldID, number = number, number + 1
+        for field in struct.fields:
+            field.fieldID, number = number, number + 1
+    proto.autoID = any(field.autoID for field in proto.fields)
+    return proto

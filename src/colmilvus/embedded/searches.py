@@ -1,4 +1,4 @@
-"""The rules for searches: what a server takes, and the form in which Milvus Lite's decoder lets it through.
+"""The rules for searches and queries: what a server takes, and the form that Milvus Lite's decoder lets through.
 
 Source of the rules: Milvus 2.6.20 to 3.0, ``internal/proxy/task_search.go`` and ``internal/core/src/query/Plan.cpp``.
 """
@@ -6,39 +6,85 @@ Source of the rules: Milvus 2.6.20 to 3.0, ``internal/proxy/task_search.go`` and
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from pymilvus.grpc_gen import common_pb2, schema_pb2
 
 from colmilvus.embedded.lite import EngineCollection, pack_query
-from colmilvus.embedded.refusal import NO_INDEX, Refused
+from colmilvus.embedded.refusal import NO_INDEX, NO_PARTITION, Refused
 from colmilvus.embedded.schema import Vector
 
-__all__ = ["MOST", "check_window", "prepare_hybrid", "prepare_search"]
+__all__ = ["check_filter", "check_partitions", "check_query", "prepare_hybrid", "prepare_search"]
 
 MOST = 16384
 EMBEDDING_LISTS = {schema_pb2.FloatVector: 301, schema_pb2.Float16Vector: 302}
 LISTS = range(300, 400)
 TEXT = 21
+QUOTED = re.compile(r"""(["'])(?:\\.|(?!\1).)*\1""", re.DOTALL)
+WORD = re.compile(r"\b[^\W\d]\w*")
+# What pymilvus sends with a query: this much the engine heeds, or has no need to.
+QUERY_PARAMETERS = {
+    *("limit", "offset", "timezone", "time_fields", "iterator", "query_iter_last_pk", "query_iter_last_element_offset"),
+    *("collection_id", "cluster_id", "ignore_growing", "reduce_stop_for_best"),
+}
+
+
+def check_query(request: Any, collection: EngineCollection) -> dict[str, str]:
+    """Check a QueryRequest and return its parameters. Raises Refused."""
+    params = {pair.key: pair.value for pair in request.query_params}
+    for name in params.keys() - QUERY_PARAMETERS:
+        raise Refused(f"query parameter {name} is not supported by the embedded engine")
+    check_partitions(request.partition_names, collection)
+    check_filter(request.expr, collection)
+    if "count(*)" in request.output_fields:
+        return params
+    if "limit" in params:
+        check_window(int(params["limit"]), int(params.get("offset", 0)))
+    elif not request.expr.strip():
+        raise Refused("empty expression should be used with limit")
+    return params
+
+
+def check_partitions(names: Iterable[str], collection: EngineCollection) -> None:
+    """Refuse the name of a partition that the collection does not have."""
+    for name in names:
+        if not collection.has_partition(name):
+            raise Refused(f"partition not found[partition={name}]", NO_PARTITION)
+
+
+def check_filter(expr: str, collection: EngineCollection) -> None:
+    """Refuse a filter on a struct: Milvus Lite would look for its name in the dynamic field."""
+    for word in WORD.findall(QUOTED.sub('""', expr)) if collection.structs else ():
+        if word in collection.structs:
+            raise Refused(
+                f"cannot filter on {word}: the embedded engine has no filters on arrays of structs; filter on a field "
+                f"beside it, or on its items after the search. The filter was: {expr}"
+            )
 
 
 def prepare_search(request: Any, collection: EngineCollection) -> None:
     """Check a SearchRequest and put its embedding lists into Lite's form. Raises Refused."""
     params = _parameters(request.search_params)
     _check_limits(params)
+    check_partitions(request.partition_names, collection)
+    check_filter(request.dsl, collection)
     vector = _vector(collection, params)
     if vector is None:
         _check_plain(request, params)
         return
     _check_by_name(request, params, vector)
     _check_metric(collection, vector, params)
+    _check_tuning(collection, vector, params)
     request.placeholder_group = _packed(request.placeholder_group, vector)
 
 
 def prepare_hybrid(request: Any, collection: EngineCollection) -> None:
     """The same for every part of a HybridSearchRequest. Raises Refused."""
     rank = _parameters(request.rank_params)
+    check_partitions(request.partition_names, collection)
     _check_limits({"topk": rank.get("limit", 10), "offset": rank.get("offset", 0)})
     for part in request.requests:
         vector = _vector(collection, _parameters(part.search_params))
@@ -114,6 +160,28 @@ def _check_metric(collection: EngineCollection, vector: Vector, params: dict[str
         raise Refused(f"index not found[field={vector.field}]: create an index with a MAX_SIM metric first", NO_INDEX)
     if asked and str(asked).upper() != expected:
         raise Refused(f"metric type not match: invalid parameter[expected={expected}][actual={asked}]")
+
+
+def _check_tuning(collection: EngineCollection, vector: Vector, params: dict[str, Any]) -> None:
+    """Check what tunes an approximate search; an exact one has no use for it."""
+    ratio = _number(params.get("retrieval_ann_ratio", 1), "retrieval_ann_ratio")
+    if not 0 < ratio < float("inf"):
+        raise Refused(f"retrieval_ann_ratio should be larger than 0, not {params['retrieval_ann_ratio']}")
+    if str(params.get("emb_list_rerank", True)).lower() not in ("true", "false"):
+        raise Refused(f"emb_list_rerank should be true or false, not {params['emb_list_rerank']}")
+    limit = int(params.get("topk", 1)) + int(params.get("offset", 0))
+    graph = str(collection.notes(vector.field)["params"]["index_type"]).startswith("HNSW")
+    if graph and "ef" in params and _number(params["ef"], "ef") < limit:
+        raise Refused(f"ef({params['ef']}) should be larger than k({limit})")
+
+
+def _number(value: Any, name: str) -> float:
+    try:
+        if isinstance(value, bool):
+            raise ValueError
+        return float(value)
+    except (TypeError, ValueError):
+        raise Refused(f"{name} should be a number, not {value!r}") from None
 
 
 def _packed(serialized: bytes, vector: Vector) -> bytes:

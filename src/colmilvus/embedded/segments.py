@@ -83,7 +83,7 @@ class Segment:
         return sizes
 
     @property
-    def bytes(self) -> int:
+    def size(self) -> int:
         return sum(size for _, size in self.sizes())
 
     def available(self) -> int:
@@ -95,7 +95,12 @@ class Segment:
         return min(found, default=2**62)
 
     def matrix(self, column: int, least: int) -> tuple[NDArray[Any], NDArray[np.float32]]:
-        """Vectors ``(n, dim)`` and norms ``(n,)`` of one column, mapped from disk; n is at least ``least``."""
+        """Vectors ``(n, dim)`` and norms ``(n,)`` of one column, mapped from disk; n is at least ``least``.
+
+        Raises DatabaseDamaged where a file has become shorter than its records: to read beyond its end is fatal.
+        """
+        self._require(self.vectors[column], self.count * self.columns[column].width)
+        self._require(self.norms[column], self.count * 4)
         mapped = self._maps.get(column)
         if mapped is None or len(mapped[0]) < least:
             kind, count = self.columns[column], self.count
@@ -104,10 +109,24 @@ class Segment:
             mapped = self._maps[column] = (vectors, norms)
         return mapped
 
+    def read(self, at: int, size: int) -> bytes:
+        """A part of the log. Raises DatabaseDamaged where it is no longer there."""
+        self._require(self.log, at + size)
+        with self.log.open("rb") as file:
+            file.seek(at)
+            return file.read(size)
+
+    @staticmethod
+    def _require(path: Path, size: int) -> None:
+        found = path.stat().st_size if path.exists() else 0
+        if found < size:
+            raise DatabaseDamaged(f"{path}: the file has {found} bytes, its records need {size}")
+
     def cut(self) -> None:
         """Remove from every file what lies beyond the last whole record."""
         for path, size in self.sizes():
             if path.exists() and path.stat().st_size > size:
+                self.forget()
                 with path.open("rb+") as file:
                     file.truncate(size)
 
@@ -156,9 +175,10 @@ def unpack_scalars(body: bytes, number: int) -> list[bytes]:
 
 
 def norms_of(vectors: NDArray[Any]) -> NDArray[np.float32]:
-    """The Euclidean norm of every vector; too large or too small for float32 to square makes no difference."""
+    """The Euclidean norm of every vector; infinite where float32 has no such number."""
     wide = vectors.astype(np.float64)
-    norms: NDArray[np.float32] = np.sqrt(np.einsum("ij,ij->i", wide, wide)).astype(np.float32)
+    with np.errstate(over="ignore"):
+        norms: NDArray[np.float32] = np.sqrt(np.einsum("ij,ij->i", wide, wide)).astype(np.float32)
     return norms
 
 

@@ -21,16 +21,15 @@ from colmilvus.embedded.lite import (
     analyzer_params,
     decode_hybrid_function_score,
 )
+from colmilvus.embedded.naming import check_name, check_undeclared
 from colmilvus.embedded.outputs import Outputs
 from colmilvus.embedded.refusal import NO_INDEX, Refused, status
-from colmilvus.embedded.schema import check_schema, row_field, schema_for_lite
-from colmilvus.embedded.searches import check_window, prepare_hybrid, prepare_search
+from colmilvus.embedded.schema import check_schema, completed, row_field, schema_for_lite
+from colmilvus.embedded.searches import check_filter, check_partitions, check_query, prepare_hybrid, prepare_search
 from colmilvus.embedded.vectors import StoreClosed
 from colmilvus.embedded.wire import check_columns, records
 
 __all__ = ["EngineServicer"]
-
-FIRST_FIELD_ID = 100
 
 
 class EngineServicer(MilvusServicer):  # type: ignore[misc]  # Milvus Lite has no types
@@ -57,13 +56,14 @@ class EngineServicer(MilvusServicer):  # type: ignore[misc]  # Milvus Lite has n
 
     def CreateCollection(self, request: Any, context: Any) -> Any:  # noqa: N802
         proto = schema_pb2.CollectionSchema.FromString(request.schema)
+        check_name(request.collection_name, "collection")
         check_schema(proto)
         for field in proto.fields:
             if any(pair.key == "enable_analyzer" and pair.value.lower() == "true" for pair in field.type_params):
                 create_analyzer(analyzer_params(field))
         kept = milvus_pb2.CreateCollectionRequest()
         kept.CopyFrom(request)
-        kept.schema = _complete(proto).SerializeToString()
+        kept.schema = completed(proto).SerializeToString()
         request.schema = schema_for_lite(proto).SerializeToString()
         request.properties.add(key=REQUEST, value=base64.b64encode(kept.SerializeToString()).decode())
         return super().CreateCollection(request, context)
@@ -84,6 +84,14 @@ class EngineServicer(MilvusServicer):  # type: ignore[misc]  # Milvus Lite has n
         del answer.properties[:]
         answer.properties.extend(kept)
         return answer
+
+    def RenameCollection(self, request: Any, context: Any) -> Any:  # noqa: N802
+        check_name(request.newName, "collection")
+        return super().RenameCollection(request, context)
+
+    def CreateAlias(self, request: Any, context: Any) -> Any:  # noqa: N802
+        check_name(request.alias, "collection alias")
+        return super().CreateAlias(request, context)
 
     def AllocTimestamp(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
         return milvus_pb2.AllocTimestampResponse(status=status(), timestamp=_timestamp())
@@ -109,8 +117,8 @@ class EngineServicer(MilvusServicer):  # type: ignore[misc]  # Milvus Lite has n
     def _store_structs(self, request: Any, collection: EngineCollection, *, optional: bool) -> None:
         """Write the struct columns of a request to their stores and leave the numbers of their records in it."""
         given = {data.field_name: data for data in request.fields_data if data.field_name in collection.structs}
-        known = {name for struct in collection.structs for name in (struct, row_field(struct))}
-        check_columns([data for data in request.fields_data if data.field_name not in known], collection.proto.fields)
+        check_undeclared(request.fields_data, collection.structs, collection.proto.fields)
+        check_columns([data for data in request.fields_data if data.field_name not in given], collection.proto.fields)
         new = {}
         for struct in collection.structs.values():
             if struct.name in given:
@@ -118,7 +126,7 @@ class EngineServicer(MilvusServicer):  # type: ignore[misc]  # Milvus Lite has n
             elif not optional:
                 raise Refused(f"fieldSchema({struct.name}) has no corresponding fieldData pass in")
         for index in reversed(range(len(request.fields_data))):
-            if request.fields_data[index].field_name in known:
+            if request.fields_data[index].field_name in given:
                 del request.fields_data[index]
         for name, rows in new.items():
             data = request.fields_data.add(field_name=row_field(name), type=schema_pb2.Int64)
@@ -132,6 +140,8 @@ class EngineServicer(MilvusServicer):  # type: ignore[misc]  # Milvus Lite has n
         if not request.expr.strip():
             raise Refused("delete plan can't be empty or always true")
         partitions = [request.partition_name] if request.partition_name else []
+        check_partitions(partitions, collection)
+        check_filter(request.expr, collection)
         with collection.writing():
             keys = self._extract_pks_from_expr(request.expr, collection)
             if keys is None:
@@ -141,15 +151,10 @@ class EngineServicer(MilvusServicer):  # type: ignore[misc]  # Milvus Lite has n
 
     def Query(self, request: Any, context: Any) -> Any:  # noqa: N802
         collection = self._get_collection(request, context)
-        params = {pair.key: pair.value for pair in request.query_params}
-        names = list(request.output_fields) or ["*"]
-        if "count(*)" in names:
+        params = check_query(request, collection)
+        if "count(*)" in request.output_fields:
             return self._count(request, collection, params)
-        if "limit" in params:
-            check_window(int(params["limit"]), int(params.get("offset", 0)))
-        elif not request.expr.strip():
-            raise Refused("empty expression should be used with limit")
-        outputs = Outputs.of(names, collection)
+        outputs = Outputs.of(list(request.output_fields) or ["*"], collection)
         del request.output_fields[:]
         request.output_fields.extend(outputs.lite)
         with self._bound(collection):
@@ -269,22 +274,6 @@ class EngineServicer(MilvusServicer):  # type: ignore[misc]  # Milvus Lite has n
         collection.loaded_by_user = False
         with self._bound(collection):
             return super().ReleaseCollection(request, context)
-
-
-def _complete(proto: Any) -> Any:
-    """The schema with the numbers and marks that a server gives its fields."""
-    outputs = {name for function in proto.functions for name in function.output_field_names}
-    number = FIRST_FIELD_ID
-    for field in proto.fields:
-        field.fieldID, number = number, number + 1
-        field.is_function_output = field.is_function_output or field.name in outputs
-        field.autoID = field.autoID or (proto.autoID and field.is_primary_key)
-    for struct in proto.struct_array_fields:
-        struct.fieldID, number = number, number + 1
-        for field in struct.fields:
-            field.fieldID, number = number, number + 1
-    proto.autoID = any(field.autoID for field in proto.fields)
-    return proto
 
 
 def _ranks_by_bm25(request: Any, collection: EngineCollection) -> bool:
