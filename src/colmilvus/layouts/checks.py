@@ -26,7 +26,8 @@ def check_entity(entity: Entity, spec: CollectionSpec) -> None:
     embedded engine too, so that whatever was stored on a laptop can move to a server.
     """
     if not isinstance(entity, Entity):
-        raise InvalidEntity(f"add takes entities, such as Entity(id, text) or those of read_pages(...); got {entity!r}"[:300])
+        told = repr(entity)[:200]
+        raise InvalidEntity(f"add takes entities, such as Entity(id, text) or those of read_pages(...); got {told}")
     if not isinstance(entity.id, str) or not entity.id:
         raise InvalidEntity(f"an entity's id is a string of at least one character, not {entity.id!r}")
     name = f"entity {entity.id[:80]!r}"
