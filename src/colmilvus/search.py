@@ -147,7 +147,9 @@ class Search:
             split = all_of(self.expression, "part > 0")
             (parts,) = self.layout.search([query], SPLIT_DEPTH, split, whole=False)
             found = [*found, *parts]
-        best = {item.id: item for item in reversed(found)}
+        best: dict[str, Found] = {}
+        for item in found:
+            best.setdefault(item.id, item)
         again = {item.id: item.parts for item in best.values() if self.exact or item.parts > 1}
         for name, (vectors, _) in self.layout.multi_vectors(again).items() if again else ():
             best[name] = replace(best[name], score=maxsim(query, vectors, self.layout.spec.metric))

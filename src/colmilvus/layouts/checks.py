@@ -19,15 +19,15 @@ JSON_BYTES = 65_536
 ID_BYTES = 4_096
 
 
-def check_entity(entity: Entity, spec: CollectionSpec) -> None:
+def check_entity(entity: object, spec: CollectionSpec) -> None:
     """Raise InvalidEntity where a Milvus server would not take the entity, naming it and both numbers.
 
     Lengths are in bytes of UTF-8, as Milvus counts them ("Limits": VARCHAR 65,535, JSON 65,536), and hold for the
     embedded engine too, so that whatever was stored on a laptop can move to a server.
     """
     if not isinstance(entity, Entity):
-        told = repr(entity)[:200]
-        raise InvalidEntity(f"add takes entities, such as Entity(id, text) or those of read_pages(...); got {told}")
+        told = f"add takes entities, such as Entity(id, text) or those of read_pages(...); got {entity!r}"
+        raise InvalidEntity(told[:300])
     if not isinstance(entity.id, str) or not entity.id:
         raise InvalidEntity(f"an entity's id is a string of at least one character, not {entity.id!r}")
     name = f"entity {entity.id[:80]!r}"
