@@ -345,6 +345,9 @@ TESTS = [
 def test_metadata_filters_find_what_llama_index_itself_would_find(
     pages: Collection, condition: FilterCondition
 ) -> None:
+    unequal = MetadataFilters(filters=[where("absent", "!=", 0)])
+    if not build_metadata_filter_fn(lambda _: {}, unequal)("node"):
+        pytest.skip("in this llama-index-core a missing key is not unequal")
     metadata = {page.id: page.metadata for page in PAGES}
     for first, second in zip(TESTS, [*TESTS[3:], *TESTS[:3]], strict=True):
         for filters in (
