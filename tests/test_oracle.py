@@ -7,10 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from examples.sample_reports import LABELLED_QUESTIONS, draw_reports
 
 from colmilvus import Collection, Entity, Hit, MultiVector, Segment, maxsim
+from colmilvus.embedders.static import StaticEmbedder
 from colmilvus.entity import Metric
 from colmilvus.filters import matches
+from colmilvus.pdf import read_pages
 
 METRICS: list[Metric] = ["COSINE", "IP", "L2"]
 
@@ -149,3 +152,18 @@ def test_an_entity_in_parts_is_found_as_one(database: Path, metric: Metric) -> N
         assert len(collection.multi_vectors(["e0"])["e0"]) == 12
         assert collection.delete(["e0", "e1"]) == 2
         assert collection.count() == 23
+
+
+def test_real_multi_vectors_of_pages(database: Path, tmp_path: Path) -> None:
+    embedder = StaticEmbedder()
+    draw_reports(tmp_path / "reports")
+    with Collection("pages", embedder, uri=database) as collection:
+        collection.add(read_pages(tmp_path / "reports"))
+        held = [page.id for page in read_pages(tmp_path / "reports") if page.text]
+        stored = collection.multi_vectors(held)
+        questions = [question.words for question in LABELLED_QUESTIONS]
+        answers = collection.search(questions, k=len(stored), mode="late_interaction")
+
+        assert len(stored) == len(held) == collection.count()
+        for hits, query in zip(answers, embedder.embed_queries(questions), strict=True):
+            assert_equals_oracle(hits, query, stored, "IP", len(stored))
