@@ -50,7 +50,8 @@ def threads() -> set[threading.Thread]:
 
 def python(code: str, *arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", code, *map(str, arguments)]
-    everything = {**os.environ, **environment}
+    # At exit gRPC may note, for information, that a server said goodbye before its client did.
+    everything = {**os.environ, "GRPC_VERBOSITY": "ERROR", **environment}
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=everything)
 
 
@@ -183,8 +184,7 @@ for start in (0, 100):
 
 
 def test_threads_that_outlive_the_main_one_are_served(path: Path) -> None:
-    # gRPC may note, for information, that a server said goodbye before its client did
-    done = python(OUTLIVE, path, GRPC_VERBOSITY="ERROR")
+    done = python(OUTLIVE, path)
     assert (done.returncode, done.stderr) == (0, "")
     client = connect(path)
     assert count(client, "plain") == 18
