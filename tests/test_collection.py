@@ -187,13 +187,13 @@ class TestAdding:
         read: list[int] = []
 
         def stream() -> Iterator[Entity]:
-            for number in range(100):
+            for number in range(2000):
                 read.append(number)
-                if number == 99:
-                    assert notes.count() >= 64
+                if number == 1999:  # a batch is read, one is embedded, and one is being stored, each of 512 at most
+                    assert notes.count() >= 2000 - 3 * 512
                 yield Entity(str(number), "red")
 
-        assert notes.add(stream()).added == 100
+        assert notes.add(stream()).added == 2000
 
     def test_an_interrupt_keeps_what_is_done_and_the_next_run_goes_on(
         self, notes: Collection, words: WordEmbedder
@@ -209,8 +209,8 @@ class TestAdding:
         kept = notes.count()
         report = notes.add(entities)
 
-        assert kept == 64
-        assert (report.unchanged, report.added) == (64, 36)
+        assert kept == 32
+        assert (report.unchanged, report.added) == (32, 68)
         assert words.embedded == 100
 
     def test_what_the_embedder_cannot_read_is_reported_and_not_stored(self, notes: Collection) -> None:

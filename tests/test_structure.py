@@ -22,15 +22,18 @@ ALLOWED: dict[str, set[str]] = {
     "embedder": {"entity"},
     "filters": {"errors"},
     "images": {"entity", "errors"},
-    "pdf": VALUES | {"embedder", "images"},
+    "overlap": {"errors"},
+    "digest": {"entity", "images"},
+    "gathering": {"entity", "errors"},
+    "pdf": VALUES | {"embedder", "images", "overlap"},
     "embedders": VALUES | {"embedder", "images"},
     "layouts": VALUES,
     "ranking": VALUES,
     "embedded": {"errors"},
     "connection": {"errors", "embedded"},
     "report": {"errors"},
-    "store": VALUES | {"images", "layouts"},
-    "ingest": VALUES | {"embedder", "images", "layouts", "report", "store"},
+    "store": VALUES | {"digest", "gathering", "images", "layouts"},
+    "ingest": VALUES | {"digest", "embedder", "gathering", "images", "layouts", "overlap", "report", "store"},
     "search": VALUES | {"embedder", "layouts", "ranking"},
     "collection": VALUES
     | {"embedder", "images", "layouts", "ranking", "connection", "report", "store", "ingest", "search"},
@@ -38,7 +41,7 @@ ALLOWED: dict[str, set[str]] = {
     "llama_index": VALUES | {"collection", "pdf", "embedder", "embedders", "images"},
     "cli": VALUES | {"collection", "pdf", "embedder", "embedders", "embedded", "report", "connection", "images"},
     "__main__": {"cli"},
-    "__init__": {"collection", "embedder", "entity", "maxsim", "report"},
+    "__init__": {"collection", "embedder", "entity", "gathering", "maxsim", "report"},
 }
 
 LIBRARIES = {

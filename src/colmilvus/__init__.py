@@ -3,6 +3,7 @@
 from colmilvus.collection import Collection
 from colmilvus.embedder import Embedder, Unreadable
 from colmilvus.entity import Entity, Hit, MultiVector, Segment
+from colmilvus.gathering import group
 from colmilvus.maxsim import maxsim
 from colmilvus.report import AddReport, IncompleteAdd, Problem
 
@@ -19,5 +20,6 @@ __all__ = [
     "Problem",
     "Segment",
     "Unreadable",
+    "group",
     "maxsim",
 ]

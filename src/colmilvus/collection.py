@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -136,14 +137,13 @@ class Collection:
             raise InvalidInput(f"add takes entities; for the pages of files: add(read_pages({str(entities)!r}))")
         failures = getattr(entities, "failures", ())
         bar = tqdm(
-            _with_vectors(entities, vectors),
             desc=self.name,
             unit=" pages",
             total=operator.length_hint(entities) or None,
             disable=None if progress is None else not progress,
         )
-        with bar:
-            report = Ingest(self._store, self.embedder).run(bar, failures)
+        with bar, _reading(entities) as source:
+            report = Ingest(self._store, self.embedder, bar.update).run(_with_vectors(source, vectors), failures)
             bar.total = bar.n  # pages that could not be read were counted in beforehand
             return report
 
@@ -219,20 +219,29 @@ class Collection:
 
     def multi_vectors(self, ids: Sequence[str]) -> dict[str, MultiVector]:
         """The vectors of the entities under these ids; ids that are not held are left out."""
-        parts = {name: stored.parts for name, stored in self._layout.stored(_id_list(ids)).items()}
-        return {name: vectors for name, (vectors, _) in self._layout.multi_vectors(parts).items()}
+        sizes = {name: stored.sizes for name, stored in self._layout.stored(_id_list(ids)).items()}
+        return {name: vectors for name, (_, vectors) in self._layout.contents(sizes).items()}
 
     def delete(
-        self, ids: Sequence[str] | None = None, *, filter: Filter | None = None, document: str | None = None
+        self,
+        ids: Sequence[str] | None = None,
+        *,
+        filter: Filter | None = None,
+        document: str | None = None,
+        segments: Sequence[str] | None = None,
     ) -> int:
         """Remove entities by id, by filter, or all of one document, with their pictures; return how many there were.
 
-        Raises InvalidInput where none of the three is given, or more than one. Unknown ids are no error.
+        ``segments`` removes segments by id out of whatever entities have them, and leaves their others; an entity goes
+        with its last one. Raises InvalidInput where none of the four is given, or more than one. Unknown ids are no
+        error.
         """
-        if sum(given is not None for given in (ids, filter, document)) != 1:
-            raise InvalidInput("delete takes ids, or filter=, or document=; to remove everything use drop()")
+        if sum(given is not None for given in (ids, filter, document, segments)) != 1:
+            raise InvalidInput("delete takes ids, or filter=, document= or segments=; to remove everything use drop()")
         if ids is not None:
             return self._store.delete(_id_list(ids))
+        if segments is not None:
+            return self._store.delete_segments(_id_list(segments)) if self._layout.spec.segments else 0
         if document is not None:
             return self._store.delete_matching(equal("document", document))
         expression = to_expression(filter, self._layout.spec.fields)
@@ -268,6 +277,12 @@ class Collection:
     def __repr__(self) -> str:
         made_with = self._layout.spec.embedder or f"{self.dim} dimensions"
         return f"Collection({self.name!r}, {made_with}, uri={self.uri!r})"
+
+
+def _reading(entities: Iterable[Entity]) -> AbstractContextManager[Iterable[Entity]]:
+    """The entities as their reader reads them ahead, if it can; an iterable of the caller's own is read as it is."""
+    read_ahead = getattr(entities, "read_ahead", None)
+    return nullcontext(entities) if read_ahead is None else closing(read_ahead())
 
 
 def _with_vectors(

@@ -8,7 +8,7 @@ from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 from colmilvus.entity import Entity, ImageLike, Metric, MultiVector
 
-__all__ = ["Embedder", "Query", "SearchMode", "Unreadable", "preferred_mode"]
+__all__ = ["Embedder", "Query", "SearchMode", "Setting", "Unreadable", "preferred_mode", "reads_images"]
 
 SearchMode: TypeAlias = Literal["late_interaction", "text", "hybrid"]
 Setting: TypeAlias = str | int | float | bool | None
@@ -28,7 +28,8 @@ class Embedder(Protocol):
 
     ``name``, ``dim``, ``metric`` and ``settings`` (a flat mapping: checkpoint, revision, pooling ...) are stored with
     the collection, and a collection is only opened with an embedder that has the same. An embedder may also have
-    ``mode``, the search mode that suits it best; late interaction if it says nothing.
+    ``mode``, the search mode that suits it best, late interaction if it says nothing; and ``reads_images``, whether it
+    looks at pictures, which are then drawn ahead of it and come as a LazyImage.
     """
 
     @property
@@ -53,3 +54,8 @@ def preferred_mode(embedder: Embedder | None) -> SearchMode:
     """The search mode that suits the embedder: what it says itself, otherwise late interaction."""
     mode: SearchMode = getattr(embedder, "mode", "late_interaction")
     return mode
+
+
+def reads_images(embedder: Embedder | None) -> bool:
+    """Whether the embedder says that it looks at pictures."""
+    return bool(getattr(embedder, "reads_images", False))

@@ -9,6 +9,9 @@
   + IncompleteAdd (in colmilvus.report)
   + UnreadableFile
   + MissingExtra (also an ImportError)
+  + UnusableModel
+  + OutOfMemory (also a MemoryError)
+  + EmbeddingServiceError
   + Unsupported (also a NotImplementedError)
   + CollectionNotFound (also a LookupError)
   + CollectionMismatch
@@ -22,7 +25,11 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Callable
+from contextvars import ContextVar, copy_context
 from os import PathLike, fspath
+from types import FrameType
+from typing import ParamSpec, TypeVar
 
 __all__ = [
     "CollectionMismatch",
@@ -31,19 +38,26 @@ __all__ = [
     "DatabaseDamaged",
     "DatabaseError",
     "DatabaseInUse",
+    "EmbeddingServiceError",
     "InvalidEntity",
     "InvalidFilter",
     "InvalidInput",
     "InvalidQuery",
     "InvalidVectors",
     "MissingExtra",
+    "OutOfMemory",
     "ServerError",
     "UnreadableFile",
     "Unsupported",
+    "UnusableModel",
+    "for_another_thread",
     "warn",
 ]
 
 OURS = ("colmilvus", "contextlib", "tqdm")
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
 
 
 class ColmilvusError(Exception):
@@ -96,6 +110,18 @@ class MissingExtra(ColmilvusError, ImportError):
         super().__init__(f"{what} needs the '{extra}' extra: pip install 'colmilvus[{extra}]'")
 
 
+class UnusableModel(ColmilvusError):
+    """A model cannot be had or loaded, its files do not fit together, or it gives no multi-vectors."""
+
+
+class OutOfMemory(ColmilvusError, MemoryError):
+    """Not even one page or text at a time fits into the memory of the device that a model runs on."""
+
+
+class EmbeddingServiceError(ColmilvusError):
+    """A remote service refused to embed, did not answer, or answered with something else; the original is the cause."""
+
+
 class Unsupported(ColmilvusError, NotImplementedError):
     """What was asked for exists, but not here; the message says where."""
 
@@ -128,11 +154,12 @@ class ServerError(DatabaseError):
     """A Milvus server refused a request or did not answer; the original error is the cause."""
 
 
+_caller: ContextVar[FrameType | None] = ContextVar("_caller", default=None)
+
+
 def warn(message: str) -> None:
     """Issue a UserWarning that points to the line of the user's program from which this package was called."""
-    frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in OURS:
-        frame = frame.f_back
+    frame = _caller.get() or _calling_frame()
     warnings.warn_explicit(
         message,
         UserWarning,
@@ -140,3 +167,24 @@ def warn(message: str) -> None:
         frame.f_lineno,
         registry=frame.f_globals.setdefault("__warningregistry__", {}),
     )
+
+
+def for_another_thread(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    """The function as it is to run in another thread: its warnings point to whom they would point here.
+
+    What it returns is for one thread at a time.
+    """
+    context = copy_context()
+    context.run(_caller.set, _caller.get() or _calling_frame())
+
+    def run(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+        return context.run(function, *args, **kwargs)
+
+    return run
+
+
+def _calling_frame() -> FrameType:
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in OURS:
+        frame = frame.f_back
+    return frame

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from colmilvus.errors import ColmilvusError, InvalidInput
+from colmilvus.errors import ColmilvusError, InvalidInput, UnreadableFile, warn
 
 __all__ = ["AddReport", "IncompleteAdd", "Problem"]
 
@@ -19,6 +19,25 @@ class Problem:
     source: str | None = None
     page: int | None = None
     error: ColmilvusError | None = None
+
+    @classmethod
+    def about(cls, entity: object, reason: str, error: ColmilvusError | None = None) -> Problem:
+        """The problem of an entity, or of what was passed in place of one, with the source and page of its metadata."""
+        metadata = getattr(entity, "metadata", None)
+        told = metadata if isinstance(metadata, Mapping) else {}
+        source, page = told.get("source"), told.get("page")
+        return cls(
+            id=str(getattr(entity, "id", entity)),
+            reason=reason,
+            source=source if isinstance(source, str) else None,
+            page=page if isinstance(page, int) else None,
+            error=error,
+        )
+
+    @classmethod
+    def unread(cls, failure: UnreadableFile) -> Problem:
+        """The problem of a file, or of one page of it, that its reader could not read."""
+        return cls(failure.id or failure.source, failure.reason, failure.source, failure.page, failure)
 
     def __str__(self) -> str:
         where = self.source or self.id
@@ -52,6 +71,13 @@ class AddReport:
             "unreadable": len(self.unreadable),
             "failed": len(self.failed),
         }
+
+    def fail(self, entity: object, error: ColmilvusError) -> None:
+        """List an entity as failed, and warn of what has nothing to do with how it was passed."""
+        problem = Problem.about(entity, error.reason if isinstance(error, UnreadableFile) else str(error), error)
+        self.failed.append(problem)
+        if not isinstance(error, InvalidInput):
+            warn(str(problem))
 
     def __str__(self) -> str:
         return ", ".join(f"{count} {name}" for name, count in self.counts.items() if count) or "nothing to add"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from colmilvus.embedder import Embedder, SearchMode
-from colmilvus.entity import Hit, MultiVector
+from colmilvus.entity import Entity, Hit, MultiVector, Segment
 from colmilvus.errors import InvalidQuery, InvalidVectors
 from colmilvus.filters import all_of
 from colmilvus.layouts.struct_array import Found, StructArrayLayout
@@ -150,9 +150,14 @@ class Search:
         best: dict[str, Found] = {}
         for item in found:
             best.setdefault(item.id, item)
-        again = {item.id: item.parts for item in best.values() if self.exact or item.parts > 1}
-        for name, (vectors, _) in self.layout.multi_vectors(again).items() if again else ():
-            best[name] = replace(best[name], score=maxsim(query, vectors, self.layout.spec.metric))
+        again = {item.id: item.sizes for item in best.values() if self.exact or len(item.sizes) > 1}
+        contents = self.layout.contents(again) if again else {}
+        for name in again:
+            item = best.pop(name)
+            if name in contents:  # otherwise it was removed meanwhile
+                entity, vectors = contents[name]
+                score = maxsim(query, vectors, self.layout.spec.metric)
+                best[name] = replace(item, score=score, entity=entity, vectors=vectors)
         return sorted(best.values(), key=lambda item: item.score, reverse=self.layout.spec.metric != "L2")
 
     def _kept(self, query: MultiVector | None, ranked: Sequence[Found]) -> list[Found]:
@@ -195,29 +200,38 @@ class Search:
 
     def _hits(self, query: MultiVector | None, found: Iterable[Found]) -> list[Hit]:
         """The hits with all that their entities hold; an entity that was removed meanwhile is left out."""
-        chosen = list(found)
-        missing = [item.id for item in chosen if item.entity is None]
-        entities = {entity.id: entity for entity in self.layout.entities(missing)}
-        entities |= {item.id: item.entity for item in chosen if item.entity is not None}
-        hits = [
-            Hit(entities[item.id], item.score, self._similarity(query, item) if query and not item.fused else None)
-            for item in chosen
-            if item.id in entities
-        ]
-        if query is None or not self.layout.spec.segments:
-            return hits
-        return self._with_similarities(query, hits, {item.id: item.parts for item in chosen})
-
-    def _with_similarities(self, query: MultiVector, hits: Sequence[Hit], parts: dict[str, int]) -> list[Hit]:
-        details = self.layout.multi_vectors(
-            {hit.entity.id: parts[hit.entity.id] for hit in hits if hit.entity.segments}
-        )
+        chosen = self._completed(query, found)
         return [
-            replace(hit, segments=segment_similarities(query, *details[hit.entity.id], self.layout.spec.metric))
-            if hit.entity.id in details
-            else hit
-            for hit in hits
+            Hit(
+                item.entity,
+                item.score,
+                self._similarity(query, item) if query and not item.fused else None,
+                self._segments(query, item.entity, item.vectors),
+            )
+            for item in chosen
+            if item.entity is not None
         ]
+
+    def _completed(self, query: MultiVector | None, found: Iterable[Found]) -> list[Found]:
+        """What was found with its entities and, where segments are to be compared, its vectors: in one request."""
+        chosen = list(found)
+        if query is None or not self.layout.spec.segments:
+            missing = [item.id for item in chosen if item.entity is None]
+            entities = {entity.id: entity for entity in self.layout.entities(missing)} if missing else {}
+            return [item if item.entity else replace(item, entity=entities.get(item.id)) for item in chosen]
+        sizes = {item.id: item.sizes for item in chosen if item.vectors is None}
+        contents = self.layout.contents(sizes) if sizes else {}
+        return [
+            replace(item, entity=contents[item.id][0], vectors=contents[item.id][1]) if item.id in contents else item
+            for item in chosen
+        ]
+
+    def _segments(
+        self, query: MultiVector | None, entity: Entity, vectors: MultiVector | None
+    ) -> tuple[tuple[Segment, float], ...]:
+        if query is None or vectors is None or not entity.segments:
+            return ()
+        return segment_similarities(query, vectors, entity.segments, self.layout.spec.metric)
 
 
 def is_vectors(query: Any) -> bool:

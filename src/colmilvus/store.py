@@ -7,21 +7,40 @@ import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from uuid import uuid4
 from weakref import WeakValueDictionary
 
-from colmilvus.entity import Entity
+from colmilvus.digest import digest_of
+from colmilvus.entity import Entity, ImageLike, MultiVector
 from colmilvus.errors import ColmilvusError, InvalidInput, UnreadableFile
 from colmilvus.filters import one_of
+from colmilvus.gathering import merged, merged_vectors, without
 from colmilvus.images import ImageStore
 from colmilvus.layouts.rows import Record
 from colmilvus.layouts.struct_array import Stored, StructArrayLayout
 
-__all__ = ["EntityStore"]
+__all__ = ["Change", "EntityStore", "Stored"]
 
 IDS = 500
 """Entities removed in one request."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """An entity that is to be stored, or of one with segments those that are new, with their vectors.
+
+    ``vectors`` None is for one whose segments are all held, and whose metadata, text or picture is new.
+    """
+
+    entity: Entity
+    vectors: MultiVector | None
+    digest: str
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether more of the entity may be held, which stays."""
+        return bool(self.entity.segments) or self.vectors is None
 
 
 class _Lock:
@@ -50,19 +69,50 @@ class EntityStore:
             self._held = _locks.setdefault(place, _Lock())
         self._free_what_was_left()
 
-    def write(self, records: Sequence[Record]) -> tuple[dict[str, Stored], list[tuple[Entity, ColmilvusError]]]:
-        """Store records, pictures first, and free what they replace.
+    def write(self, changes: Sequence[Change]) -> tuple[dict[str, Stored], list[tuple[Entity, ColmilvusError]]]:
+        """Store entities, pictures first, and free what they replace.
 
-        Returns what was held under their ids before, and those that were not stored, as their picture cannot be read.
+        One with segments is merged with what is held of it, if that has the same version. Returns what was held under
+        the ids before, and the entities that were not stored, as their picture cannot be read.
         """
         with self._held.lock:
-            stored = self.layout.stored([record.entity.id for record in records])
-            referring, unreadable = self._referring(records)
+            stored = self.layout.stored([change.entity.id for change in changes])
+            referring, unreadable = self._referring(changes)
             touched = [entity.image for entity, _ in referring] + [before.image for before in stored.values()]
             with self._freeing(image for image in touched if isinstance(image, str)):
-                written = list(self._drawn(referring, unreadable))
-                self.layout.write(written, stored)
+                drawn = list(self._drawn(referring, unreadable))
+                self.layout.write(list(self._records(drawn, stored)), stored)
         return stored, unreadable
+
+    def _records(self, changes: Sequence[Change], stored: Mapping[str, Stored]) -> Iterator[Record]:
+        """The changes as they are to lie in rows, each with what is held of its entity and stays."""
+        sizes = {
+            change.entity.id: before.sizes
+            for change in changes
+            if change.is_partial
+            and (before := stored.get(change.entity.id))
+            and before.version == change.entity.version
+        }
+        held = self.layout.contents(sizes) if sizes else {}
+        for change in changes:
+            name = change.entity.id
+            if name in held and held[name][0].segments:
+                yield _with_what_is_held(change, *held[name])
+            elif change.vectors is not None:
+                yield Record(change.entity, change.vectors, {"digest": change.digest})
+
+    def delete_segments(self, ids: Iterable[str]) -> int:
+        """Remove these segments from the entities that have them, and entities that have no others; return how many."""
+        wanted = frozenset(ids)
+        with self._held.lock:
+            held = self.layout.contents(self.layout.holding(sorted(wanted)))
+            for name, (entity, vectors) in held.items():
+                left = without(entity, vectors, wanted)
+                if left is None:
+                    self.delete([name])
+                else:
+                    self.layout.write([Record(*left, _internal(left[0]))], self.layout.stored([name]))
+        return sum(segment.id in wanted for entity, _ in held.values() for segment in entity.segments)
 
     def delete(self, ids: Sequence[str]) -> int:
         """Remove the entities under these ids, and the pictures that no other names; return how many there were."""
@@ -90,6 +140,14 @@ class EntityStore:
             if self._images is not None and self._images.folder.is_dir():
                 shutil.rmtree(self._images.folder)
 
+    def reference(self, image: ImageLike | None) -> str | None:
+        """The reference that a picture is, or would be, kept under; None where there is none, or none is kept."""
+        return None if image is None or self._images is None else self._images.reference(image)
+
+    def will_draw(self, image: ImageLike) -> bool:
+        """Whether a picture has to be drawn to be kept: where pictures are kept, and this one is not yet."""
+        return self._images is not None and not self._images.path(self._images.reference(image)).exists()
+
     def lacks_picture(self, entity: Entity, stored: Stored) -> bool:
         """Whether the entity has a picture, pictures are kept, and this one is not."""
         return entity.image is not None and self._images is not None and not stored.image
@@ -101,32 +159,32 @@ class EntityStore:
         return replace(entity, image=self._images.path(entity.image))
 
     def _referring(
-        self, records: Sequence[Record]
-    ) -> tuple[list[tuple[Entity, Record]], list[tuple[Entity, ColmilvusError]]]:
-        """Each record with its entity as it is stored, its picture a reference that nothing may lie under yet."""
-        referring: list[tuple[Entity, Record]] = []
+        self, changes: Sequence[Change]
+    ) -> tuple[list[tuple[Entity, Change]], list[tuple[Entity, ColmilvusError]]]:
+        """Each change with its entity as it is stored, its picture a reference that nothing may lie under yet."""
+        referring: list[tuple[Entity, Change]] = []
         unreadable: list[tuple[Entity, ColmilvusError]] = []
-        for record in records:
-            entity = record.entity
+        for change in changes:
+            entity = change.entity
             try:
-                kept = None if entity.image is None or self._images is None else self._images.reference(entity.image)
+                kept = self.reference(entity.image)
             except (InvalidInput, UnreadableFile) as error:
                 unreadable.append((entity, error))
             else:
-                referring.append((replace(entity, image=kept), record))
+                referring.append((replace(entity, image=kept), change))
         return referring, unreadable
 
     def _drawn(
-        self, referring: Iterable[tuple[Entity, Record]], unreadable: list[tuple[Entity, ColmilvusError]]
-    ) -> Iterator[Record]:
-        for entity, record in referring:
+        self, referring: Iterable[tuple[Entity, Change]], unreadable: list[tuple[Entity, ColmilvusError]]
+    ) -> Iterator[Change]:
+        for entity, change in referring:
             try:
-                if self._images is not None and record.entity.image is not None:
-                    self._images.put(record.entity.image)
+                if self._images is not None and change.entity.image is not None:
+                    self._images.put(change.entity.image)
             except (InvalidInput, UnreadableFile) as error:
-                unreadable.append((record.entity, error))
+                unreadable.append((change.entity, error))
             else:
-                yield replace(record, entity=entity)
+                yield replace(change, entity=entity)
 
     @contextmanager
     def _freeing(self, candidates: Iterable[str]) -> Iterator[None]:
@@ -154,3 +212,14 @@ class EntityStore:
                 with suppress(ValueError):  # cut short while it was written, so before anything that it announces
                     self._free(json.loads(note.read_text()))
                 note.unlink()
+
+
+def _with_what_is_held(change: Change, held: Entity, vectors: MultiVector) -> Record:
+    entity = merged(held, change.entity)
+    added = [] if change.vectors is None else [(change.entity.segments, change.vectors)]
+    return Record(entity, merged_vectors(entity.segments, (held.segments, vectors), *added), _internal(entity))
+
+
+def _internal(entity: Entity) -> dict[str, str | None]:
+    """The digest that an entity with these contents has when it is added; unknown with a picture that is stored."""
+    return {"digest": None if entity.image is not None else digest_of(entity)}

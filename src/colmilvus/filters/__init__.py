@@ -37,7 +37,7 @@ from colmilvus.filters.language import MAX_DEPTH, holds, parse
 from colmilvus.filters.literals import Scalar, check_brackets, column_name, literal, scalar
 from colmilvus.filters.milvus import write
 
-__all__ = ["MAX_DEPTH", "Filter", "all_of", "equal", "matches", "one_of", "to_expression"]
+__all__ = ["MAX_DEPTH", "Filter", "all_of", "contains_any", "equal", "matches", "none_of", "one_of", "to_expression"]
 
 Filter: TypeAlias = Mapping[str, Any] | str
 """A dict in the language above, or a Milvus expression."""
@@ -98,9 +98,20 @@ def one_of(field: str, values: Iterable[str | int]) -> str:
     return f"{column_name(field)} in [{', '.join(literals)}]"
 
 
+def none_of(field: str, values: Iterable[str | int]) -> str:
+    """The Milvus expression that a VARCHAR or integer column holds none of the values; always true for none."""
+    listed = list(values)
+    return f"not ({one_of(field, listed)})" if listed else ""
+
+
 def equal(field: str, value: str | int) -> str:
     """The Milvus expression that a VARCHAR or integer column holds the value."""
     return f"{column_name(field)} == {literal(_identifier(value))}"
+
+
+def contains_any(field: str, values: Iterable[str]) -> str:
+    """The Milvus expression that an array of strings holds one of the values."""
+    return f"array_contains_any({column_name(field)}, [{', '.join(literal(_identifier(value)) for value in values)}])"
 
 
 def _identifier(value: Any) -> Scalar:

@@ -1,44 +1,51 @@
-"""How entities get into a collection: in batches, checked, skipped where nothing changed, and reported."""
+"""How entities get into a collection: checked, skipped where nothing changed, embedded, stored, and reported.
+
+Pictures are drawn ahead and entities are stored behind, each in a thread of its own, while the embedder works. The
+caller's iterable and the caller's embedder run in the caller's thread alone.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from colmilvus.embedder import Embedder, Unreadable
-from colmilvus.entity import Entity, MultiVector
-from colmilvus.errors import ColmilvusError, InvalidInput, InvalidVectors, UnreadableFile, warn
-from colmilvus.images import image_key
-from colmilvus.layouts.checks import check_entity, check_vectors
-from colmilvus.layouts.rows import Record
+from colmilvus.embedder import Embedder, reads_images
+from colmilvus.entity import Entity, LazyImage
+from colmilvus.errors import ColmilvusError, InvalidInput, UnreadableFile
+from colmilvus.ingest.drawing import DrawnAhead, DrawnOnce
+from colmilvus.ingest.embedding import Embedding, Pace, multi_vector_for
+from colmilvus.ingest.items import Given, Item, batches, changed, checked
+from colmilvus.overlap import Behind
 from colmilvus.report import AddReport, IncompleteAdd, Problem
-from colmilvus.store import EntityStore
+from colmilvus.store import Change, EntityStore, Stored
 
 __all__ = ["Ingest", "multi_vector_for"]
 
-BATCH = 32
-
-Given: TypeAlias = tuple[Entity, MultiVector | InvalidVectors | None]
-"""An entity with the vectors that were passed for it, what is wrong with them, or None where they are to be made."""
+WAITING = 0
+"""Portions that may wait while one is stored and the next embedded: each holds its pictures."""
 
 
 @dataclass(frozen=True)
-class _Item:
-    entity: Entity
-    vectors: MultiVector | InvalidVectors | None
-    digest: str
+class _Portion:
+    """What is embedded at once and then stored."""
+
+    items: Sequence[Item]
+    changes: Sequence[Change]
 
 
 class Ingest:
-    """One call of ``Collection.add``; it holds one batch at a time."""
+    """One call of ``Collection.add``; it holds a batch of what comes in, and the pictures of a portion of it.
 
-    def __init__(self, store: EntityStore, embedder: Embedder | None) -> None:
+    ``advance`` is called with how many more entities are done.
+    """
+
+    def __init__(self, store: EntityStore, embedder: Embedder | None, advance: Callable[[int], object]) -> None:
         self.report = AddReport()
         self._store = store
         self._embedder = embedder
+        self._advance = advance
+        self._embedding = Embedding(embedder, store.layout.spec, self.report)
+        self._pace = Pace()
         self._versions: dict[str, str] = {}
 
     def run(self, entities: Iterable[Given], failures: Sequence[UnreadableFile] = ()) -> AddReport:
@@ -47,89 +54,90 @@ class Ingest:
         ``failures`` is where the reader of the entities reports pages that it could not read, while it reads. Raises
         IncompleteAdd, at the end, where entities were refused for what they hold.
         """
-        for batch in _batches(entities):
-            self._add(batch)
-        self.report.failed += [_unread(failure) for failure in failures]
+        with DrawnAhead() as drawing, Behind(self._write, WAITING) as behind:
+            self._take(entities, drawing, behind)
+        self.report.failed += map(Problem.unread, failures)
         self._remove_outdated()
         refused = [problem.error for problem in self.report.failed if isinstance(problem.error, InvalidInput)]
         if refused:
             raise IncompleteAdd(self.report, refused) from refused[0]
         return self.report
 
-    def _add(self, batch: Sequence[Given]) -> None:
-        items = list(self._checked(batch))
-        self._versions |= {
-            item.entity.document: item.entity.version for item in items if item.entity.document and item.entity.version
-        }
-        changed = self._changed(items)
-        self.report.unchanged += len(items) - len(changed)
-        records = list(self._embedded(changed))
-        if records:
-            self._write(records)
+    def _take(self, entities: Iterable[Given], drawing: DrawnAhead, behind: Behind[_Portion]) -> None:
+        upcoming: list[Item] = []
+        under_way: set[str] = set()
+        for batch in batches(entities, self._pace.batch):
+            if isinstance(batch, Exception):
+                self._embed(upcoming, behind)
+                raise batch
+            items = list(self._checked(batch))
+            ids = {item.entity.id for item in items}
+            if ids & under_way:  # they can be compared with what is held only when that is stored
+                self._embed(upcoming, behind)
+                behind.wait()
+                upcoming, under_way = [], set()
+            new = changed(items, self._store)
+            self.report.unchanged += len(items) - len(new)
+            self._advance(len(batch) - len(new))
+            drawing.draw(image for item in new if (image := self._to_draw(item)) is not None)
+            self._embed(upcoming, behind)
+            upcoming, under_way = new, under_way | ids
+        self._embed(upcoming, behind)
 
-    def _checked(self, batch: Sequence[Given]) -> Iterator[_Item]:
+    def _checked(self, batch: Sequence[Given]) -> Iterator[Item]:
         for entity, vectors in batch:
             try:
-                check_entity(entity, self._store.layout.spec)
-                item = _Item(entity, vectors, _digest(entity, vectors))
+                item = checked((self._drawn_once(entity), vectors), self._store)
             except (InvalidInput, UnreadableFile) as error:
-                self._fail(entity, error)
-            else:
-                yield item
+                self.report.fail(entity, error)
+                continue
+            if item.entity.document and item.entity.version:
+                self._versions[item.entity.document] = item.entity.version
+            yield item
 
-    def _changed(self, items: Sequence[_Item]) -> list[_Item]:
-        stored = self._store.layout.stored([item.entity.id for item in items])
-        return [
-            item
-            for item in items
-            if (before := stored.get(item.entity.id)) is None
-            or before.digest != item.digest
-            or self._store.lacks_picture(item.entity, before)
-        ]
+    def _drawn_once(self, entity: Entity) -> Entity:
+        """The entity with a picture that is drawn once for embedder and store, where they need not tell it apart."""
+        image = getattr(entity, "image", None)
+        if isinstance(image, LazyImage) or (image is not None and reads_images(self._embedder)):
+            return replace(entity, image=DrawnOnce(image))
+        return entity
 
-    def _write(self, records: Sequence[Record]) -> None:
-        stored, unreadable = self._store.write(records)
+    def _to_draw(self, item: Item) -> DrawnOnce | None:
+        image = item.entity.image
+        if not isinstance(image, DrawnOnce):
+            return None
+        is_looked_at = reads_images(self._embedder) and item.vectors is None and not item.is_held
+        return image if is_looked_at or self._store.will_draw(image) else None
+
+    def _embed(self, items: Sequence[Item], behind: Behind[_Portion]) -> None:
+        while items:
+            portion = self._pace.portion(items)
+            with self._pace.measured(len(portion)):
+                changes = self._embedding.changes(portion)
+            behind.hand(_Portion(portion, changes))
+            self._advance(len(portion))
+            items = items[len(portion) :]
+
+    def _write(self, portion: _Portion) -> None:
+        try:
+            if portion.changes:
+                self._count(portion.changes, *self._store.write(portion.changes))
+        finally:
+            for item in portion.items:
+                if isinstance(item.entity.image, DrawnOnce):
+                    item.entity.image.let_go()
+
+    def _count(
+        self,
+        changes: Sequence[Change],
+        stored: Mapping[str, Stored],
+        unreadable: Sequence[tuple[Entity, ColmilvusError]],
+    ) -> None:
         for entity, error in unreadable:
-            self._fail(entity, error)
-        written = {record.entity.id for record in records} - {entity.id for entity, _ in unreadable}
+            self.report.fail(entity, error)
+        written = {change.entity.id for change in changes} - {entity.id for entity, _ in unreadable}
         self.report.replaced += len(written & stored.keys())
         self.report.added += len(written - stored.keys())
-
-    def _embedded(self, items: Sequence[_Item]) -> Iterator[Record]:
-        answers = iter(self._embed([item.entity for item in items if item.vectors is None]))
-        for item in items:
-            vectors = next(answers) if item.vectors is None else item.vectors
-            if isinstance(vectors, Unreadable):
-                self.report.unreadable.append(_problem(item.entity, vectors.reason))
-                continue
-            try:
-                if isinstance(vectors, InvalidVectors):
-                    raise vectors
-                check_vectors(item.entity, vectors, self._store.layout.spec)
-            except InvalidVectors as error:
-                self._fail(item.entity, error)
-            else:
-                yield Record(item.entity, vectors, {"digest": item.digest})
-
-    def _embed(self, entities: Sequence[Entity]) -> list[MultiVector | Unreadable | InvalidVectors]:
-        if not entities:
-            return []
-        if self._embedder is None:
-            raise InvalidInput("this collection was opened without an embedder: pass vectors=, or open it with one")
-        try:
-            answers = self._embedder.embed_entities(entities)
-        except InvalidVectors as error:
-            if len(entities) > 1:  # one of them spoils it for the others
-                return [answer for entity in entities for answer in self._embed([entity])]
-            return [_naming(entities[0], error)]
-        if len(answers) != len(entities):
-            raise InvalidVectors(
-                f"embedder {self._embedder.name!r} gave {len(answers)} multi-vectors for {len(entities)} entities"
-            )
-        return [
-            answer if isinstance(answer, Unreadable) else multi_vector_for(entity, answer)
-            for entity, answer in zip(entities, answers, strict=True)
-        ]
 
     def _remove_outdated(self) -> None:
         """A document that was not read to its end keeps what it had; a page that was not read keeps its old state."""
@@ -137,77 +145,3 @@ class Ingest:
         versions = {document: version for document, version in self._versions.items() if document not in unread}
         if versions:
             self.report.removed += self._store.remove_outdated(versions, keep=unread.__contains__)
-
-    def _fail(self, entity: object, error: ColmilvusError) -> None:
-        reason = error.reason if isinstance(error, UnreadableFile) else str(error)
-        problem = _problem(entity, reason, error)
-        self.report.failed.append(problem)
-        if not isinstance(error, InvalidInput):
-            warn(str(problem))
-
-
-def multi_vector_for(entity: Entity, vectors: object) -> MultiVector | InvalidVectors:
-    """The value as a MultiVector, or what is wrong with it, naming the entity."""
-    try:
-        return MultiVector.of(vectors)  # type: ignore[arg-type]  # whatever it is, MultiVector judges it
-    except InvalidVectors as error:
-        return _naming(entity, error)
-
-
-def _naming(entity: Entity, error: InvalidVectors) -> InvalidVectors:
-    return InvalidVectors(f"entity {str(entity.id)[:80]!r}: {error}")
-
-
-def _batches(entities: Iterable[Given]) -> Iterator[list[Given]]:
-    """Batches in which no id comes twice; one that is cut short by an error comes before that error."""
-    batch: list[Given] = []
-    ids: set[str] = set()
-    stream = iter(entities)
-    while True:
-        try:
-            given = next(stream)
-        except StopIteration:
-            break
-        except Exception:
-            yield batch
-            raise
-        name = repr(getattr(given[0], "id", None))
-        if len(batch) == BATCH or name in ids:
-            yield batch
-            batch, ids = [], set()
-        batch.append(given)
-        ids.add(name)
-    yield batch
-
-
-def _problem(entity: object, reason: str, error: ColmilvusError | None = None) -> Problem:
-    metadata = getattr(entity, "metadata", None)
-    told = metadata if isinstance(metadata, Mapping) else {}
-    source, page = told.get("source"), told.get("page")
-    return Problem(
-        id=str(getattr(entity, "id", entity)),
-        reason=reason,
-        source=source if isinstance(source, str) else None,
-        page=page if isinstance(page, int) else None,
-        error=error,
-    )
-
-
-def _unread(failure: UnreadableFile) -> Problem:
-    return Problem(failure.id or failure.source, failure.reason, failure.source, failure.page, failure)
-
-
-def _digest(entity: Entity, vectors: object) -> str:
-    told: dict[str, Any] = {
-        "text": entity.text,
-        "image": None if entity.image is None else image_key(entity.image),
-        "document": entity.document,
-        "version": entity.version,
-        "segments": [[segment.id, segment.text, dict(segment.metadata)] for segment in entity.segments],
-        "metadata": dict(entity.metadata),
-    }
-    digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
-    if isinstance(vectors, MultiVector):
-        digest.update(vectors.vectors.tobytes())
-        digest.update(b"" if vectors.segments is None else vectors.segments.tobytes())
-    return digest.hexdigest()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,11 +36,7 @@ def check_entity(entity: object, spec: CollectionSpec) -> None:
     _check_bytes(name, "document", entity.document or "", ID_BYTES, "shorten it")
     _check_bytes(name, "version", entity.version or "", ID_BYTES, "shorten it")
     _check_bytes(name, "text", entity.text, VARCHAR_BYTES, "split it into segments, or into entities of their own")
-    for segment in entity.segments:
-        _check_bytes(f"{name}, segment {segment.id[:80]!r}", "text", segment.text, VARCHAR_BYTES, "split it")
-        _check_json(
-            f"{name}, segment {segment.id[:80]!r}", {"id": segment.id, "metadata": segment.metadata}, VARCHAR_BYTES
-        )
+    _check_segments(name, entity.segments)
     _check_json(name, entity.metadata, JSON_BYTES)
     if entity.segments and not spec.segments:
         raise InvalidEntity(f"{name} has segments; make the collection with segments=True to store them")
@@ -57,6 +53,20 @@ def _check_kinds(name: str, entity: Entity) -> None:
     for segment in entity.segments:
         if not isinstance(segment, Segment):
             raise InvalidEntity(f"{name}: its segments are of the class Segment, not {segment!r}")
+
+
+def _check_segments(name: str, segments: Sequence[Segment]) -> None:
+    ids: set[str] = set()
+    for segment in segments:
+        if not isinstance(segment.id, str) or not segment.id:
+            raise InvalidEntity(f"{name}: a segment's id is a string of at least one character, not {segment.id!r}")
+        if segment.id in ids:
+            raise InvalidEntity(f"{name}: two of its segments have the id {segment.id[:80]!r}; give each its own")
+        ids.add(segment.id)
+        told = f"{name}, segment {segment.id[:80]!r}"
+        _check_bytes(told, "id", segment.id, ID_BYTES, "shorten it")
+        _check_bytes(told, "text", segment.text, VARCHAR_BYTES, "split it")
+        _check_json(told, {"id": segment.id, "metadata": segment.metadata}, VARCHAR_BYTES)
 
 
 def _check_bytes(name: str, what: str, text: str, limit: int, advice: str) -> None:

@@ -7,17 +7,22 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 
 from colmilvus.entity import Entity, MultiVector, Segment
 from colmilvus.layouts.spec import CollectionSpec
 
-__all__ = ["SCALARS", "Record", "entity_of", "key_of", "rows_of", "segments_of", "vectors_of"]
+__all__ = ["SCALARS", "SEGMENT_IDS", "Record", "current", "entity_of", "key_of", "rows_of", "segments_of", "vectors_of"]
 
 UNSAFE = re.compile(r"""[\x00-\x1f\x7f"'%\\]""")
 
 SCALARS = ("id", "document", "part", "text", "image", "metadata", "internal")
+SEGMENT_IDS = "segment_ids"
+"""The column with the ids of the segments in a row: filters see no fields of structs before Milvus 3.0."""
+PART_BYTES = 16 << 20
+"""Bytes of segments' texts in one row; a request takes 64 MiB in all."""
 
 
 @dataclass(frozen=True)
@@ -29,13 +34,14 @@ class Record:
     internal: Mapping[str, Any] = field(default_factory=dict)
 
 
-def key_of(id: str, part: int = 0) -> str:
-    """The primary key of one part of an entity. No two of (id, part) share one; between the slashes is room for more.
+def key_of(id: str, part: int = 0, writing: str = "") -> str:
+    """The primary key of one part of an entity: of the first always the same, of others another with each writing.
 
-    Quotes, backslashes and control characters are percent-encoded: pymilvus's iterators write keys into expressions as
-    they are.
+    So a writing that is cut short leaves the parts of the one before as they were: the first part, which is written
+    last, says which writing the others are of. Quotes, backslashes and control characters are percent-encoded:
+    pymilvus's iterators write keys into expressions as they are.
     """
-    return f"{part}//{UNSAFE.sub(_encoded, id)}"
+    return f"{part}/{writing if part else ''}/{UNSAFE.sub(_encoded, id)}"
 
 
 def _encoded(character: re.Match[str]) -> str:
@@ -44,7 +50,7 @@ def _encoded(character: re.Match[str]) -> str:
 
 def rows_of(record: Record, spec: CollectionSpec) -> list[dict[str, Any]]:
     """The rows of one record, part by part; parts are cut between segments."""
-    entity, parts = record.entity, list(_parts(record.vectors, spec.capacity))
+    entity, parts = record.entity, list(_parts(record.vectors, record.entity.segments, spec.capacity))
     shared = {
         "id": entity.id,
         "document": entity.document,
@@ -52,33 +58,52 @@ def rows_of(record: Record, spec: CollectionSpec) -> list[dict[str, Any]]:
         "metadata": dict(entity.metadata),
         **{column: entity.metadata.get(column) for column in spec.fields},
     }
-    internal = {**record.internal, "version": entity.version, "parts": len(parts)}
+    sizes = [vectors.vectors.nbytes + _text_bytes(vectors, entity.segments) for vectors in parts]
+    writing = uuid4().hex[:12] if len(parts) > 1 else ""
+    internal = {**record.internal, "version": entity.version, "sizes": sizes, "writing": writing}
     return [
         {
-            "key": key_of(entity.id, part),
+            "key": key_of(entity.id, part, writing),
             "part": part,
             "text": entity.text if part == 0 else "",
             "internal": internal,
             "vectors": list(_elements(vectors, entity.segments, spec)),
+            **({SEGMENT_IDS: [entity.segments[owner].id for owner in _owners(vectors)]} if spec.segments else {}),
             **shared,
         }
         for part, vectors in enumerate(parts)
     ]
 
 
-def _parts(vectors: MultiVector, capacity: int) -> Iterator[MultiVector]:
-    if vectors.segments is None or len(vectors) <= capacity:
+def _parts(vectors: MultiVector, segments: Sequence[Segment], capacity: int) -> Iterator[MultiVector]:
+    """The vectors in portions of whole segments, each of at most ``capacity`` vectors and of bounded bytes of text."""
+    if vectors.segments is None or not segments:
         yield vectors
         return
     order = np.argsort(vectors.segments, kind="stable")
     rows, owners = vectors.vectors[order], vectors.segments[order]
-    start = 0
-    while start < len(rows):
-        end = min(start + capacity, len(rows))
-        if end < len(rows):
-            end = int(np.searchsorted(owners, owners[end]))
-        yield MultiVector(rows[start:end], owners[start:end])
-        start = end
+    counts = np.bincount(owners, minlength=len(segments)).tolist()
+    start = end = written = 0
+    for count, segment in zip(counts, segments, strict=True):
+        weight = _weight(segment)
+        if end > start and (end + count - start > capacity or written + weight > PART_BYTES):
+            yield MultiVector(rows[start:end], owners[start:end])
+            start, written = end, 0
+        end, written = end + count, written + weight
+    yield MultiVector(rows[start:end], owners[start:end])
+
+
+def _owners(vectors: MultiVector) -> list[int]:
+    """The segments that have vectors here, in order."""
+    return [] if vectors.segments is None else np.unique(vectors.segments).tolist()
+
+
+def _text_bytes(vectors: MultiVector, segments: Sequence[Segment]) -> int:
+    return sum(_weight(segments[owner]) for owner in _owners(vectors)) if segments else 0
+
+
+def _weight(segment: Segment) -> int:
+    return len(segment.text.encode()) + len(_info(segment).encode())
 
 
 def _elements(vectors: MultiVector, segments: Sequence[Segment], spec: CollectionSpec) -> Iterator[dict[str, Any]]:
@@ -102,6 +127,15 @@ def _elements(vectors: MultiVector, segments: Sequence[Segment], spec: Collectio
 
 def _info(segment: Segment) -> str:
     return json.dumps({"id": segment.id, "metadata": dict(segment.metadata)}, ensure_ascii=False)
+
+
+def current(rows: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The rows of one entity as its first part knows them, in order; none where there is no first part."""
+    ordered = sorted(rows, key=lambda row: int(row["part"]))
+    if ordered[0]["part"] != 0:
+        return []
+    writing = ordered[0]["internal"]["writing"]
+    return [row for row in ordered if row["internal"]["writing"] == writing]
 
 
 def entity_of(row: Mapping[str, Any], segments: Iterable[Segment] = ()) -> Entity:

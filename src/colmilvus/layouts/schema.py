@@ -7,7 +7,8 @@ from typing import Any
 from pymilvus import DataType, Function, FunctionType, MilvusClient
 
 from colmilvus.layouts.checks import ID_BYTES, VARCHAR_BYTES
-from colmilvus.layouts.spec import CollectionSpec
+from colmilvus.layouts.rows import SEGMENT_IDS
+from colmilvus.layouts.spec import CAPACITY_LIMIT, CollectionSpec
 
 __all__ = ["BM25", "VECTOR", "index_parameters", "milvus_schema"]
 
@@ -31,6 +32,14 @@ def milvus_schema(spec: CollectionSpec) -> Any:
     schema.add_field("image", DataType.VARCHAR, max_length=1_024)
     schema.add_field("metadata", DataType.JSON)
     schema.add_field("internal", DataType.JSON)
+    if spec.segments:
+        schema.add_field(
+            SEGMENT_IDS,
+            DataType.ARRAY,
+            element_type=DataType.VARCHAR,
+            max_capacity=CAPACITY_LIMIT,
+            max_length=ID_BYTES,
+        )
     for name, kind in spec.fields.items():
         length = {"max_length": VARCHAR_BYTES} if kind is str else {}
         schema.add_field(name, TYPES[kind], nullable=True, **length)

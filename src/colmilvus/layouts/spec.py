@@ -31,10 +31,16 @@ ENGLISH: Mapping[str, Any] = {
 }
 """Milvus's ``english`` analyzer, and the words that make a question or only help a verb left out as well."""
 
-OWN_COLUMNS = frozenset({"key", "id", "document", "part", "text", "bm25", "image", "metadata", "internal", "vectors"})
+OWN_COLUMNS = frozenset(
+    {"key", "id", "document", "part", "text", "bm25", "image", "metadata", "internal", "segment_ids", "vectors"}
+)
 KEYWORDS = frozenset({"and", "exists", "false", "in", "is", "like", "not", "null", "or", "true"})
 FUNCTIONS = re.compile(r"(json|array)_(contains(_all|_any)?|length)|(text|phrase)_match")
 FORMAT = 1
+PLACES = frozenset({"checkpoint", "revision", "base", "base_revision"})
+"""Settings that say where a model lay; where its ``content`` is the same, it may lie elsewhere."""
+PRECISION = frozenset({"dtype"})
+"""Settings that change vectors by no more than rounding: what a GPU embedded in half precision, a laptop searches."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +89,9 @@ class CollectionSpec:
 
     def _check_settings(self, name: str, settings: Mapping[str, Any]) -> None:
         differing = {key for key in {*self.settings, *settings} if self.settings.get(key) != settings.get(key)}
+        differing -= PRECISION
+        if "content" in self.settings and self.settings["content"] == settings.get("content"):
+            differing -= PLACES
         told = ", ".join(f"{key}={self.settings.get(key)!r}, now {settings.get(key)!r}" for key in sorted(differing))
         if any(not key.endswith("_version") for key in differing):
             raise CollectionMismatch(

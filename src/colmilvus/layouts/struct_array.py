@@ -12,10 +12,20 @@ from typing import Any
 from pymilvus import MilvusClient
 from pymilvus.client.embedding_list import EmbeddingList
 
-from colmilvus.entity import Entity, MultiVector, Segment
-from colmilvus.filters import all_of, one_of
+from colmilvus.entity import Entity, MultiVector
+from colmilvus.filters import all_of, contains_any, none_of, one_of
 from colmilvus.layouts.requests import request
-from colmilvus.layouts.rows import SCALARS, Record, entity_of, key_of, rows_of, segments_of, vectors_of
+from colmilvus.layouts.rows import (
+    SCALARS,
+    SEGMENT_IDS,
+    Record,
+    current,
+    entity_of,
+    key_of,
+    rows_of,
+    segments_of,
+    vectors_of,
+)
 from colmilvus.layouts.schema import BM25, VECTOR, index_parameters, milvus_schema
 from colmilvus.layouts.spec import CollectionSpec
 
@@ -23,6 +33,10 @@ __all__ = ["Found", "Stored", "StructArrayLayout"]
 
 REQUEST_BYTES = 32 << 20
 """Bytes of vectors in one request; a server takes 64 MiB in all (``proxy.grpc.serverMaxRecvSize``)."""
+ANSWER_BYTES = 64 << 20
+"""Bytes that are asked for in one request; a server answers with 100 MiB at most (``quotaAndLimits``)."""
+ROW_BYTES = 2 * 65_536
+"""What a row's own text and metadata weigh, at most about."""
 PAGE = 1_000
 IDS = 200
 """Entities read in one request: with the longest text and metadata they stay below the 100 MiB of an answer."""
@@ -36,18 +50,23 @@ class Found:
     id: str
     document: str | None
     score: float
-    parts: int
+    sizes: Sequence[int]
     entity: Entity | None = None
+    vectors: MultiVector | None = None
     fused: bool = False
 
 
 @dataclass(frozen=True)
 class Stored:
-    """What a collection holds under an id: enough to tell whether it has to be written again."""
+    """What a collection holds under an id: enough to tell whether it has to be written again.
+
+    ``sizes`` has the bytes of each part, vectors and texts of segments.
+    """
 
     digest: str | None
+    version: str | None
     image: str
-    parts: int
+    sizes: Sequence[int]
 
 
 class StructArrayLayout:
@@ -93,28 +112,28 @@ class StructArrayLayout:
             self._client.load_collection(self._name, timeout=self._timeout)
 
     def write(self, records: Sequence[Record], stored: Mapping[str, Stored]) -> None:
-        """Store the records; where this is cut short, ``stored`` does not show them and they are written again.
+        """Store the records; where this is cut short, each entity is whole, as it was before or as it is after.
 
-        First come the further parts, then the parts that a smaller entity leaves behind go, and last come the first
-        parts, which hold the digest.
+        First come the further parts, then the first parts, which say what the others are and hold the digest; last go
+        the further parts that are of no use any more.
         """
         parts = {record.entity.id: rows_of(record, self.spec) for record in records}
-        self._upsert([row for rows in parts.values() for row in rows[1:]])
-        surplus = [
-            key_of(name, part)
-            for name, rows in parts.items()
-            for part in range(len(rows), stored[name].parts if name in stored else 0)
-        ]
-        if surplus:
-            self.delete(one_of("key", surplus))
+        further = [row for rows in parts.values() for row in rows[1:]]
+        self._upsert(further)
         self._upsert([rows[0] for rows in parts.values()])
+        split = [
+            name for name, rows in parts.items() if len(rows) > 1 or (name in stored and len(stored[name].sizes) > 1)
+        ]
+        if split:
+            needed = none_of("key", (row["key"] for row in further))
+            self.delete(all_of(one_of("id", split), "part > 0", needed))
 
     def _upsert(self, rows: Sequence[dict[str, Any]]) -> None:
         """Send the rows in requests of bounded size."""
         waiting: list[dict[str, Any]] = []
         size = 0
         for row in rows:
-            weight = len(row["vectors"]) * self.spec.dim * 4
+            weight = row["internal"]["sizes"][row["part"]]
             if waiting and size + weight > REQUEST_BYTES:
                 self._send(waiting)
                 waiting, size = [], 0
@@ -168,31 +187,42 @@ class StructArrayLayout:
     def stored(self, ids: Sequence[str]) -> dict[str, Stored]:
         """What is held under these ids; ids that are not there are left out."""
         rows = self._first_rows(ids, ["id", "image", "internal"])
-        return {
-            row["id"]: Stored(row["internal"].get("digest"), row["image"], row["internal"]["parts"]) for row in rows
-        }
+        return {row["id"]: _stored(row) for row in rows}
 
     def entities(self, ids: Sequence[str]) -> list[Entity]:
         """The entities under these ids, with their segments, in any order; ids that are not there are left out."""
-        rows = self._first_rows(ids, SCALARS)
         if not self.spec.segments:
-            return [entity_of(row) for row in rows]
-        segments = self._segments({row["id"]: row["internal"]["parts"] for row in rows})
-        return [entity_of(row, segments[row["id"]]) for row in rows]
+            return [entity_of(row) for row in self._first_rows(ids, SCALARS)]
+        fields = [*SCALARS, *(f"vectors[{name}]" for name in ("segment", "text", "info"))]
+        grouped = (self._grouped(some, fields) for some in _batches(ids, IDS))
+        return [entity_of(rows[0], segments_of(rows)) for found in grouped for rows in found.values()]
 
-    def _segments(self, parts: Mapping[str, int]) -> dict[str, tuple[Segment, ...]]:
-        fields = ["id", "part", *(f"vectors[{name}]" for name in ("segment", "text", "info"))]
-        keys = [key_of(name, part) for name, count in parts.items() for part in range(count)]
-        grouped = _by_id(row for some in _batches(keys, IDS) for row in self._read(one_of("key", some), fields))
-        return {name: segments_of(grouped.get(name, ())) for name in parts}
+    def contents(self, sizes: Mapping[str, Sequence[int]]) -> dict[str, tuple[Entity, MultiVector]]:
+        """Entities with their segments and all their vectors, in one request unless they are very many.
 
-    def multi_vectors(self, parts: Mapping[str, int]) -> dict[str, tuple[MultiVector, tuple[Segment, ...]]]:
-        """All vectors and segments of entities, from ids and the number of parts of each; what is gone is left out."""
-        keys = [key_of(name, part) for name, count in parts.items() for part in range(count)]
-        step = max(1, REQUEST_BYTES // (self.spec.capacity * self.spec.dim * 4))
-        fields = ["id", "part", "vectors"]
-        grouped = _by_id(row for some in _batches(keys, step) for row in self._read(one_of("key", some), fields))
-        return {name: (vectors_of(rows), segments_of(rows)) for name, rows in grouped.items()}
+        ``sizes`` has the bytes of each part under each id, as they were found; what is gone is left out.
+        """
+        grouped = (self._grouped(some, [*SCALARS, "vectors"]) for some in _within(sizes))
+        return {
+            name: (entity_of(rows[0], segments_of(rows)), vectors_of(rows))
+            for found in grouped
+            for name, rows in found.items()
+        }
+
+    def _grouped(self, ids: Sequence[str], fields: Sequence[str]) -> dict[str, list[Mapping[str, Any]]]:
+        """The rows of each entity, part by part, those that a writing cut short left behind left out."""
+        rows: dict[str, list[Mapping[str, Any]]] = {}
+        for row in self._read(one_of("id", ids), fields):
+            rows.setdefault(row["id"], []).append(row)
+        return {name: kept for name, found in rows.items() if (kept := current(found))}
+
+    def holding(self, segments: Sequence[str]) -> dict[str, Sequence[int]]:
+        """The ids of the entities with any of these segments, with the bytes of their parts."""
+        found: dict[str, Sequence[int]] = {}
+        for some in _batches(segments, IDS):
+            for row in self._rows(contains_any(SEGMENT_IDS, some), ["id", "internal"]):
+                found[row["id"]] = row["internal"]["sizes"]
+        return found
 
     def _first_rows(self, ids: Sequence[str], fields: Sequence[str]) -> list[Mapping[str, Any]]:
         keys = [key_of(name) for name in ids]
@@ -271,15 +301,27 @@ def _found(hit: Mapping[str, Any], whole: bool) -> Found:
     row = hit["entity"]
     # the text and the rest stand in an entity's first row alone
     entity = entity_of(row) if whole and row["part"] == 0 else None
-    return Found(row["id"], row["document"], float(hit["distance"]), row["internal"]["parts"], entity)
+    return Found(row["id"], row["document"], float(hit["distance"]), row["internal"]["sizes"], entity)
 
 
-def _by_id(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
-    """The rows of each entity, part by part."""
-    grouped: dict[str, list[Mapping[str, Any]]] = {}
-    for row in sorted(rows, key=lambda row: int(row["part"])):
-        grouped.setdefault(row["id"], []).append(row)
-    return grouped
+def _stored(row: Mapping[str, Any]) -> Stored:
+    internal = row["internal"]
+    return Stored(internal.get("digest"), internal["version"], row["image"], internal["sizes"])
+
+
+def _within(sizes: Mapping[str, Sequence[int]]) -> Iterator[list[str]]:
+    """The ids in portions whose rows stay within the bytes of an answer."""
+    waiting: list[str] = []
+    total = 0
+    for name, parts in sizes.items():
+        weight = sum(parts) + len(parts) * ROW_BYTES
+        if waiting and total + weight > ANSWER_BYTES:
+            yield waiting
+            waiting, total = [], 0
+        waiting.append(name)
+        total += weight
+    if waiting:
+        yield waiting
 
 
 def _batches(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:

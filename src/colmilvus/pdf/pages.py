@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from os import PathLike
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from colmilvus.entity import Entity
 from colmilvus.errors import InvalidInput, UnreadableFile, warn
+from colmilvus.overlap import ahead
 from colmilvus.pdf import frames, poppler, pypdfium
 from colmilvus.pdf.files import File, Source, list_files
 from colmilvus.pdf.reader import Reader, blank
@@ -23,6 +25,7 @@ __all__ = ["Backend", "OnError", "PageImage", "Pages", "read_pages"]
 Backend: TypeAlias = Literal["pypdfium2", "pdf2image"]
 OnError: TypeAlias = Literal["warn", "raise"] | Callable[[UnreadableFile], object]
 
+AHEAD = 64  # pages that are read before they are asked for; their pictures are not drawn yet
 PATIENCE = 100  # a damaged PDF can claim a million pages: after so many in a row that cannot be read, the rest is one
 
 
@@ -132,11 +135,25 @@ class Pages(Iterator[Entity]):
         self._results = self._all(self._waiting)
 
     def __next__(self) -> Entity:
-        for result in self._results:
-            if isinstance(result, Entity):
-                return result
-            self._failed(result)
+        for entity in self._entities(self._results):
+            return entity
         raise StopIteration
+
+    def read_ahead(self) -> Generator[Entity]:
+        """The pages that are left, read by another thread while the caller works on those before.
+
+        To be closed (``contextlib.closing``) where it is not gone through to its end; what was read ahead by then is
+        lost. What cannot be read is told in the caller's thread.
+        """
+        with closing(ahead(self._results, AHEAD)) as results:
+            yield from self._entities(results)
+
+    def _entities(self, results: Iterable[Entity | UnreadableFile]) -> Iterator[Entity]:
+        for result in results:
+            if isinstance(result, Entity):
+                yield result
+            else:
+                self._failed(result)
 
     def __length_hint__(self) -> int:
         """How many pages the files have that are not begun yet; one that cannot be opened counts for one page."""
