@@ -231,7 +231,7 @@ class TestAdding:
             most = max(most, drawn - sum(embedder.calls))
             return Looking.embed_entities(embedder, asked)
 
-        embedder.embed_entities = watching  # type: ignore[method-assign]  # to look at what is drawn meanwhile
+        embedder.embed_entities = watching  # type: ignore[method-assign,assignment]  # to look at what is drawn meanwhile
         with Collection("c", embedder, uri=database) as collection:
             collection.add(entities)
 

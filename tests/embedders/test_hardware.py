@@ -1,0 +1,197 @@
+"""Devices, precisions, and batches that are halved where memory runs out, with errors of real allocators."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from colmilvus.embedders.hardware import Batches, choose_device, choose_dtype, compute_in_float32, is_out_of_memory
+from colmilvus.errors import OutOfMemory
+
+ROOT = Path(__file__).parents[2]
+
+
+def fitting(limit: int, error: Callable[[], Exception]) -> tuple[list[int], Callable[[Sequence[int]], list[int]]]:
+    """Doubles numbers, at most ``limit`` at a time; the sizes of the batches that were tried are listed."""
+    tried: list[int] = []
+
+    def embed(batch: Sequence[int]) -> list[int]:
+        tried.append(len(batch))
+        if len(batch) > limit:
+            raise error()
+        return [2 * number for number in batch]
+
+    return tried, embed
+
+
+def out_of_cuda() -> Exception:
+    return torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        out_of_cuda,
+        MemoryError,
+        lambda: RuntimeError("MPS backend out of memory (MPS allocated: 17 GB)"),
+        lambda: RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory"),
+    ],
+)
+def test_where_memory_runs_out_batches_are_halved_and_stay_so(error: Callable[[], Exception]) -> None:
+    tried, embed = fitting(3, error)
+    batches = Batches(8, "cpu")
+
+    assert batches.run(range(10), embed) == [2 * number for number in range(10)]
+    assert tried == [8, 4, 2, 2, 2, 2, 2]
+    assert batches.run([1, 2, 3], embed) == [2, 4, 6]
+    assert tried[-2:] == [2, 1]
+
+
+def test_where_not_even_one_has_room_the_error_says_what_to_try() -> None:
+    tried, embed = fitting(0, out_of_cuda)
+
+    with pytest.raises(OutOfMemory, match=r"'cpu' for one item at a time: CUDA out of memory.*; try dtype='bfloat16'"):
+        Batches(4, "cpu").run([1, 2, 3], embed)
+    assert tried == [3, 1]
+
+
+def test_other_errors_go_through() -> None:
+    _, embed = fitting(0, lambda: RuntimeError("shapes differ"))
+
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        Batches(4, "cpu").run([1, 2], embed)
+    assert not is_out_of_memory(ValueError("out of memory"))
+
+
+def test_what_a_device_takes_at_once_is_chosen_for_it() -> None:
+    assert Batches(None, "cpu").size < Batches(None, "cuda").size
+    assert Batches(7, "cuda").size == 7
+
+
+def test_a_cpu_computes_in_float32_unless_it_is_told() -> None:
+    assert choose_device("cpu") == "cpu"
+    assert choose_dtype(None, "cpu") == torch.float32
+    assert choose_dtype("bfloat16", "cpu") == torch.bfloat16
+    assert choose_dtype(None, "mps") == torch.float16
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_weights_compute_as_their_floats_would(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    layers = [torch.nn.Embedding(20, 16), torch.nn.Linear(16, 32), torch.nn.LayerNorm(32), torch.nn.Linear(32, 4)]
+    half = torch.nn.Sequential(*layers).to(dtype)
+    whole = torch.nn.Sequential(torch.nn.Embedding(20, 16), torch.nn.Linear(16, 32), torch.nn.LayerNorm(32))
+    whole.append(torch.nn.Linear(32, 4))
+    whole.load_state_dict({name: weight.float() for name, weight in half.state_dict().items()})
+    compute_in_float32(half)
+    asked = torch.arange(20)
+    with torch.inference_mode():
+        assert np.array_equal(half(asked).numpy(), whole(asked).numpy())
+    assert all(weight.dtype == dtype for weight in half.parameters())
+
+
+LIMITED = """
+import json, resource, sys
+import numpy, torch
+from colmilvus.embedders.hardware import Batches
+from colmilvus.errors import OutOfMemory
+
+torch.set_num_threads(1)
+torch.ones(8, 8) @ torch.ones(8, 8)
+in_use = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (in_use + (700 << 20), -1))
+ones = numpy.ones if sys.argv[1] == "numpy" else torch.ones
+kind = numpy.float32 if ones is numpy.ones else torch.float32
+tried = []
+
+def embed(batch):
+    tried.append(len(batch))
+    return [float(ones(len(batch) * (200 << 20) // 4, dtype=kind).sum())] * len(batch)
+
+batches = Batches(8, "cpu")
+results = batches.run(range(8), embed)
+try:
+    batches.run([1], lambda batch: [ones(1 << 30, dtype=kind)])
+except OutOfMemory as error:
+    print(json.dumps([tried, len(results), batches.size, str(error)]))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the limit is set beside what /proc says is in use")
+@pytest.mark.parametrize("allocator", ["torch", "numpy"])
+def test_under_a_limit_of_the_address_space(allocator: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED, allocator], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    tried, results, size, message = json.loads(done.stdout)
+
+    assert tried[:3] == [8, 4, 2]
+    assert (results, size) == (8, 2)
+    assert "there is not enough memory on 'cpu' for one item at a time" in message
+    assert "allocate" in message
+
+
+MISMATCHED = """
+from colmilvus.embedders.colpali import ColPaliEmbedder
+from colmilvus.errors import UnusableModel
+try:
+    ColPaliEmbedder("nobody")
+except UnusableModel as error:
+    print(error)
+"""
+
+
+def test_torch_and_torchvision_that_do_not_match_are_told(tmp_path: Path) -> None:
+    (tmp_path / "torchvision").mkdir()
+    (tmp_path / "torchvision" / "__init__.py").write_text(
+        "raise RuntimeError('operator torchvision::nms does not exist')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n{MISMATCHED}"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "are builds that do not match: operator torchvision::nms does not exist; install both anew" in done.stdout
+
+
+def test_importing_the_embedders_loads_no_model_library() -> None:
+    modules = ["colpali", "cohere", "sentence_transformers", "segments", "static"]
+    imported = ", ".join(f"colmilvus.embedders.{name}" for name in modules if exists(name))
+    heavy = ["torch", "transformers", "colpali_engine", "cohere", "sentence_transformers", "huggingface_hub", "httpx"]
+    code = f"import sys, {imported}; print([name for name in {heavy!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "[]"
+
+
+def exists(name: str) -> bool:
+    folder = ROOT / "src" / "colmilvus" / "embedders"
+    return (folder / f"{name}.py").is_file() or (folder / name).is_dir()
+
+
+def test_without_the_engine_the_extra_is_named(tmp_path: Path) -> None:
+    (tmp_path / "colpali_engine.py").write_text("raise ModuleNotFoundError('No module', name='colpali_engine')")
+    code = f"""
+import sys; sys.path[:0] = [{str(tmp_path)!r}, {str(ROOT)!r}]
+from tests.embedders.torchvision_on_cpu import make_torchvision_importable; make_torchvision_importable()
+from colmilvus.embedders.colpali import ColPaliEmbedder
+from colmilvus.errors import MissingExtra
+try:
+    ColPaliEmbedder("nobody")
+except MissingExtra as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "ColPaliEmbedder needs the 'colpali' extra: pip install 'colmilvus[colpali]'\n"
