@@ -31,6 +31,24 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path
     return folder
 
 
+@pytest.fixture(scope="session")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The folder of a tiny checkpoint for sentence-transformers, by the name of its builder."""
+    built: dict[str, Path] = {}
+
+    def folder(name: str) -> Path:
+        from tests.embedders import encoders
+
+        if name not in built:
+            built[name] = tmp_path_factory.mktemp("encoder") / name
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # what the libraries say while a model is made is not ours
+                getattr(encoders, f"build_{name}")(built[name])
+        return built[name]
+
+    return folder
+
+
 @pytest.fixture(autouse=True)
 def _torchvision() -> None:
     from tests.embedders.torchvision_on_cpu import make_torchvision_importable

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from colmilvus.embedder import Query, Setting, Unreadable
-from colmilvus.embedders.colpali.families import find_source
-from colmilvus.embedders.colpali.loading import check_engine, load_model, load_processor
+from colmilvus.embedders.colpali.families import engine_models, find_source
+from colmilvus.embedders.colpali.loading import load_model, load_processor
 from colmilvus.embedders.colpali.running import Runner
-from colmilvus.embedders.colpali.texts import SafeTexts
 from colmilvus.embedders.hardware import Batches, choose_device, choose_dtype
+from colmilvus.embedders.loading import importing
 from colmilvus.embedders.pictures import embed_pictures, query_picture
+from colmilvus.embedders.texts import Texts, check_not_blank
 from colmilvus.entity import Entity, Metric, MultiVector
 from colmilvus.errors import InvalidInput
 
@@ -74,7 +75,8 @@ class ColPaliEmbedder:
     ) -> None:
         _check_number("pool", pool)
         _check_number("max_query_tokens", max_query_tokens)
-        check_engine()
+        with importing("ColPaliEmbedder", "colpali"):
+            engine_models()
         source = find_source(
             checkpoint, revision=revision, base_revision=base_revision, local_files_only=local_files_only
         )
@@ -82,7 +84,8 @@ class ColPaliEmbedder:
         precision = choose_dtype(dtype, self.device)
         processor = load_processor(source)
         self._runner = Runner(load_model(source, precision, self.device), processor, image_rows_only=image_rows_only)
-        self._safe_text = SafeTexts(processor.tokenizer, max_query_tokens)
+        self._texts = Texts(processor.tokenizer)
+        self._max_query_tokens = max_query_tokens
         self._batches = Batches(batch_size, self.device)
         self._pool = pool
         self._lock = threading.Lock()
@@ -105,11 +108,15 @@ class ColPaliEmbedder:
 
     def embed_queries(self, queries: Sequence[Query]) -> list[MultiVector]:
         """One vector a token of a text, or a patch of a picture. Raises InvalidQuery for a blank or unreadable one."""
-        texts = {at: self._safe_text(query) for at, query in enumerate(queries) if isinstance(query, str)}
+        texts = {at: self._text(query) for at, query in enumerate(queries) if isinstance(query, str)}
         pictures = {at: query_picture(query) for at, query in enumerate(queries) if not isinstance(query, str)}
         rows = dict(zip(texts, self._run(list(texts.values()), self._runner.embed_texts, len), strict=True))
         rows |= zip(pictures, self._run(list(pictures.values()), self._runner.embed_images, _area), strict=True)
         return [MultiVector(rows[at]) for at in range(len(queries))]
+
+    def _text(self, query: str) -> str:
+        check_not_blank(query)
+        return self._texts.cut(self._texts.disarmed(query), self._max_query_tokens)
 
     def _embed_pages(self, pictures: Sequence[Image.Image]) -> list[MultiVector]:
         pages = self._run(pictures, self._runner.embed_images, _area)

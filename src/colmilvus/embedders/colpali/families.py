@@ -12,7 +12,7 @@ from colmilvus.embedder import Setting
 from colmilvus.embedders.checkpoints import Checkpoint, fetch
 from colmilvus.errors import UnusableModel
 
-__all__ = ["PROCESSORS", "Source", "find_source"]
+__all__ = ["PROCESSORS", "Source", "engine_models", "find_source", "processor_name"]
 
 PROCESSORS: Mapping[str, str] = {
     "ColPali": "ColPaliProcessor",

@@ -2,53 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from colmilvus.embedders.colpali.adapters import merge_adapter
 from colmilvus.embedders.colpali.families import Source, engine_models, processor_name
-from colmilvus.embedders.hardware import compute_in_float32, computes_slowly, is_out_of_memory
-from colmilvus.errors import ColmilvusError, MissingExtra, OutOfMemory, UnusableModel
+from colmilvus.embedders.hardware import compute_in_float32, computes_slowly
+from colmilvus.embedders.loading import loading
+from colmilvus.errors import UnusableModel
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["check_engine", "load_model", "load_processor"]
-
-
-def check_engine() -> None:
-    """Import colpali-engine, or say why that fails.
-
-    Raises MissingExtra where it is not installed, and UnusableModel where what is installed does not fit together.
-    """
-    try:
-        with _readable_import_errors():
-            engine_models()
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] in ("colpali_engine", "torch", "transformers", "peft"):
-            raise MissingExtra("ColPaliEmbedder", "colpali") from error
-        raise
-
-
-@contextmanager
-def _readable_import_errors() -> Iterator[None]:
-    """Say what is wrong where transformers would name a class of its own that it could not import."""
-    import importlib.util
-
-    if importlib.util.find_spec("torch") is None or importlib.util.find_spec("torchvision") is None:
-        yield
-        return
-    try:
-        import torchvision  # noqa: F401
-    except (RuntimeError, ImportError, OSError) as error:
-        from importlib.metadata import version
-
-        raise UnusableModel(
-            f"torch {version('torch')} and torchvision {version('torchvision')} are builds that do not match: {error}; "
-            "install both anew from one place: pip install --force-reinstall torch torchvision"
-        ) from error
-    yield
+__all__ = ["load_model", "load_processor"]
 
 
 def load_model(source: Source, dtype: torch.dtype, device: str) -> Any:
@@ -57,10 +22,10 @@ def load_model(source: Source, dtype: torch.dtype, device: str) -> Any:
     name = source.weights.name
     if not source.weights.has_weights:
         raise UnusableModel(f"{name} holds no weights: no .safetensors and no .bin file beside its config.json")
-    with _told(name, device), _without_bars():
+    with loading(name, device):
         model, report = cls.from_pretrained(source.weights.folder, dtype=dtype, output_loading_info=True)
     _check_complete(name, source.family, report)
-    with _told(name, device):
+    with loading(name, device):
         if source.base is not None:
             model = merge_adapter(model, source.checkpoint.folder, source.checkpoint.name)
         _drop_language_head(model)
@@ -99,32 +64,3 @@ def load_processor(source: Source) -> Any:
             last = last or error
     reason = str(last).strip().partition("\n")[0]
     raise UnusableModel(f"{source.checkpoint.name} has no processor that {source.family} can use: {reason}") from last
-
-
-@contextmanager
-def _without_bars() -> Iterator[None]:
-    """A model is loaded whenever a question is asked on the command line, and takes two seconds from disk."""
-    from transformers.utils import logging
-
-    was_enabled = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            logging.enable_progress_bar()
-
-
-@contextmanager
-def _told(name: str, device: str) -> Iterator[None]:
-    try:
-        yield
-    except ColmilvusError:
-        raise
-    except Exception as error:  # readers of damaged or foreign files raise whatever they stumble over
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
-        if is_out_of_memory(error):
-            raise OutOfMemory(
-                f"{name} does not fit into the memory of {device!r}: {reason}; try dtype='bfloat16' or a smaller model"
-            ) from error
-        raise UnusableModel(f"{name} cannot be loaded: {reason}") from error
