@@ -11,7 +11,7 @@ help:
 	@echo "make demo              find pages in sample reports; PDF=folder for your own files"
 	@echo "make test              run all tests"
 	@echo "make lint              check style and types;  make format  mend the style"
-	@echo "make bench PAGES=folder  score a folder of PDFs with questions"
+	@echo "make bench PAGES=folder  score a folder of PDFs with questions; EMBEDDER=name for another than static"
 	@echo "make build             build the wheel;  make clean  remove all that was made"
 
 demo: .venv/demo
@@ -31,7 +31,7 @@ format: .venv/dev
 	$(BIN)/ruff format .
 
 bench: .venv/dev
-	$(BIN)/python -m benchmarks.pages "$(PAGES)"
+	$(BIN)/python -m benchmarks.pages "$(PAGES)" $(if $(EMBEDDER),--embedder "$(EMBEDDER)")
 
 build: .venv/dev
 	$(BIN)/python -m build --outdir dist

@@ -1,6 +1,7 @@
-"""How well and how fast the pages of a folder of PDFs are found, without a model download, in all three modes.
+"""How well and how fast the pages of a folder of PDFs are found, in all three modes.
 
 python benchmarks/pages.py FOLDER
+python benchmarks/pages.py FOLDER --embedder segments:sentence-transformers/all-MiniLM-L6-v2
 
 FOLDER holds PDFs and two files that say what to look for; all pages of all files are ranked together.
 
@@ -31,8 +32,8 @@ from pathlib import Path
 from typing import get_args
 
 from colmilvus import Collection, Hit
-from colmilvus.embedder import SearchMode
-from colmilvus.embedders.static import StaticEmbedder
+from colmilvus.cli.embedders import FORMS, choose
+from colmilvus.embedder import Embedder, SearchMode
 from colmilvus.errors import ColmilvusError
 from colmilvus.pdf import read_pages
 
@@ -66,7 +67,7 @@ def main() -> None:
     except WrongFormat as error:
         parser.error(str(error))
     try:
-        measure(folder, expected, questions, given.k)
+        measure(folder, expected, questions, given.k, choose(given.embedder).make())
     except ColmilvusError as error:
         parser.exit(2, f"{error}\n")
 
@@ -77,19 +78,26 @@ def make_parser() -> argparse.ArgumentParser:
     default = os.environ.get("COLMILVUS_PAGES")
     parser.add_argument("folder", nargs="?", default=default, metavar="FOLDER", help=help_folder)
     help_k = "question found if an answer is among the first K"
+    parser.add_argument("--embedder", default="static", metavar="NAME", help=f"{FORMS}; static if not given")
     parser.add_argument("--k", type=int, nargs="+", default=[1, 5, 10], metavar="K", help=help_k)
     return parser
 
 
-def measure(folder: Path, expected: dict[str, int], questions: Sequence[Question], cutoffs: Sequence[int]) -> None:
+def measure(
+    folder: Path,
+    expected: dict[str, int],
+    questions: Sequence[Question],
+    cutoffs: Sequence[int],
+    embedder: Embedder,
+) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         started = time.perf_counter()
-        with Collection("pages", StaticEmbedder(), uri=Path(temporary) / "pages.db") as collection:
+        with Collection("pages", embedder, uri=Path(temporary) / "pages.db") as collection:
             report = collection.add(read_pages([folder / name for name in expected]))
             indexing = time.perf_counter() - started
             print(f"{collection.count()} of {sum(expected.values())} pages, {len(questions)} questions. {report}\n")
             print_table(collection, questions, cutoffs)
-    print(f"\nread and indexed in {indexing:.1f} s, the loading of the embedder and a new database included")
+    print(f"\nread and indexed in {indexing:.1f} s, a new database included, the loading of the embedder not")
     print(f"import of colmilvus after pymilvus: {import_seconds():.2f} s (median of {IMPORTS})")
 
 

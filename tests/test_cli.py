@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 import colmilvus
 from colmilvus import Collection, Entity, Hit, Segment
 from colmilvus.cli.app import app
+from colmilvus.cli.embedders import FORMS
 from colmilvus.cli.passage import find_passage
 from colmilvus.cli.prune import gone
 from colmilvus.cli.summary import page_ranges, problems
@@ -382,8 +383,12 @@ def test_a_filter_that_milvus_cannot_read_is_answered_with_one_that_it_can(run: 
         (["search", "what", "was", "--k", "3", "sold"], 'put the question in quotes: colmilvus search "what was sold"'),
         (["search", "sold", "--mode", "txt"], "--mode takes one of: late_interaction, text, hybrid; got 'txt'"),
         (["search", "sold", "--k", "x"], "--k takes a number from 1, such as --k 5; got 'x'"),
-        (["search", "sold", "--embedder", "big"], "--embedder takes one of: static; got 'big'"),
-        (["index", "a.pdf", "--embedder", "big"], "--embedder takes one of: static; got 'big'"),
+        (["search", "sold", "--embedder", "big"], f"--embedder takes {FORMS}; got 'big'"),
+        (["index", "a.pdf", "--embedder", "static:x"], f"--embedder takes {FORMS}; got 'static:x'"),
+        (
+            ["index", "a.pdf", "--embedder", "colpali"],
+            "--embedder colpali needs a model, a folder or a name on the hub: --embedder colpali:MODEL",
+        ),
     ],
 )
 def test_wrong_usage_is_told_in_one_line(run: Command, arguments: list[str], told: str) -> None:
@@ -416,7 +421,7 @@ def test_search_makes_no_database_and_no_collection(run: Command) -> None:
 def test_a_collection_of_another_embedder_is_refused_but_for_its_text(run: Command, library: Path) -> None:
     with Collection("pages", WordEmbedder(), uri="colmilvus.db") as collection:
         collection.add([Entity("a", text="red sky", metadata={"colour": "red"})])
-    indexed, searched = run("index", str(library)), run("search", "red")
+    indexed, searched = run("index", str(library), "--embedder", "static"), run("search", "red")
     assert (indexed.code, searched.code) == (2, 2)
     assert "collection 'pages' was made with embedder='words', not 'static'" in indexed.err
     assert "collection 'pages' was made with embedder 'words', and the command line has: static" in searched.err

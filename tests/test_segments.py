@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from colmilvus.embedder import Embedder, Unreadable
 from colmilvus.embedders.segments import SegmentEmbedder
 from colmilvus.entity import Entity, MultiVector, Segment
-from colmilvus.errors import InvalidQuery, InvalidVectors
+from colmilvus.errors import InvalidInput, InvalidQuery, InvalidVectors
 
 
 class Lengths:
@@ -155,3 +155,45 @@ def test_a_blank_query_and_a_picture_are_refused() -> None:
         embedder.embed_queries(["good", " "])
     with pytest.raises(InvalidQuery, match="visual model such as ColPali"):
         embedder.embed_queries([Path("page.png")])
+
+
+class TestModels:
+    """The libraries whose models fit as they are."""
+
+    def test_embeddings_of_langchain(self) -> None:
+        from langchain_core.embeddings import DeterministicFakeEmbedding
+
+        model = DeterministicFakeEmbedding(size=6)
+        embedder = SegmentEmbedder(model)
+
+        assert (embedder.name, embedder.dim) == ("DeterministicFakeEmbedding", 6)
+        assert rows(embedder, Entity("1", "a text")) == [pytest.approx(model.embed_documents(["a text"])[0], rel=1e-6)]
+        assert embedder.embed_queries(["why"])[0].vectors[0] == pytest.approx(model.embed_query("why"), rel=1e-6)
+
+    def test_embeddings_of_llama_index(self) -> None:
+        from llama_index.core.embeddings import MockEmbedding
+
+        embedder = SegmentEmbedder(MockEmbedding(embed_dim=5, model_name="mock-1"))
+
+        assert (embedder.name, embedder.dim, embedder.settings) == ("MockEmbedding", 5, {"model": "mock-1"})
+        assert rows(embedder, Entity("1", "a text")) == [[0.5] * 5]
+
+    def test_splitters_of_llama_index_and_functions(self) -> None:
+        from llama_index.core.node_parser import SentenceSplitter
+
+        splitter = SentenceSplitter(chunk_size=8, chunk_overlap=0, tokenizer=str.split)
+        text = "One two three four five. Six seven eight nine ten. Eleven."
+        pieces = splitter.split_text(text)
+
+        assert len(pieces) > 1
+        for split in (splitter, splitter.split_text):
+            embedder = SegmentEmbedder(Lengths(), name="lengths", split_text=split)
+            assert [row[0] for row in rows(embedder, Entity("1", text))] == [len(piece) for piece in pieces]
+
+    def test_what_is_no_model_and_no_splitter_is_refused(self) -> None:
+        with pytest.raises(InvalidInput, match=r"takes a function .* got int"):
+            SegmentEmbedder(7)
+        with pytest.raises(InvalidInput, match="pass name="):
+            SegmentEmbedder(Lengths())
+        with pytest.raises(InvalidInput, match="split_text is a function"):
+            SegmentEmbedder(Lengths(), name="lengths", split_text=7)

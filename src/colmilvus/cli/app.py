@@ -16,9 +16,10 @@ from rich.console import Console
 import colmilvus
 from colmilvus.cli import texts
 from colmilvus.cli.deleting import delete_matching, delete_named
+from colmilvus.cli.embedders import choose
 from colmilvus.cli.indexing import Indexing
 from colmilvus.cli.information import describe, print_description
-from colmilvus.cli.opening import Database, EmbedderName
+from colmilvus.cli.opening import Database
 from colmilvus.cli.records import hit_record
 from colmilvus.cli.table import print_hits
 from colmilvus.cli.typed import explained, one_of, read_filter, read_number, read_question
@@ -51,9 +52,15 @@ Db = Annotated[
 ]
 CollectionName = Annotated[str, typer.Option("--collection", metavar="NAME", help="The collection in the database.")]
 EmbedderOption = Annotated[
-    str,
+    Optional[str],  # noqa: UP045 - typer evaluates this on Python 3.10
     typer.Option(
-        "--embedder", metavar="NAME", help="What turns text into vectors; a collection is searched with the one it has."
+        "--embedder",
+        metavar="NAME",
+        help="What makes the vectors: static (words, no download), colpali:CHECKPOINT (pictures of pages), "
+        "multi-vector:MODEL (ColBERT and others), segments:MODEL (any model of sentence-transformers), cohere or "
+        "cohere:MODEL (an API, key in CO_API_KEY). CHECKPOINT and MODEL are a folder, or a name on the Hugging Face "
+        "hub, from where it is downloaded once.",
+        show_default="the one that the collection was made with; static for a new one",
     ),
 ]
 FilterOption = Annotated[
@@ -71,7 +78,7 @@ ModeOption = Annotated[
         "--mode",
         metavar=f"[{'|'.join(MODES)}]",
         help="What ranks: vectors (late_interaction), words (text) or both.",
-        show_default="hybrid",
+        show_default="what suits the embedder: hybrid for static, late_interaction for models",
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON, one object a line.")]
@@ -136,7 +143,7 @@ def index(
     ],
     db: Db = "colmilvus.db",
     collection: CollectionName = "pages",
-    embedder: EmbedderOption = EmbedderName.static.value,
+    embedder: EmbedderOption = None,
     password: Annotated[
         Optional[str], typer.Option(metavar="PASSWORD", help="Opens the encrypted PDFs among the files.")  # noqa: UP045
     ] = None,
@@ -144,7 +151,7 @@ def index(
         bool, typer.Option("--prune", help="Also remove the pages of files that the folders no longer hold.")
     ] = False,
 ) -> None:
-    named = one_of("--embedder", embedder, EmbedderName)
+    named = None if embedder is None else choose(embedder)
     code = Indexing(paths, password, prune).run(Database(db), collection, named)
     raise typer.Exit(code)
 
@@ -156,7 +163,7 @@ def search(
     query: Annotated[str, typer.Argument(metavar="QUERY", help="A question, or words.")],
     db: Db = "colmilvus.db",
     collection: CollectionName = "pages",
-    embedder: EmbedderOption = EmbedderName.static.value,
+    embedder: EmbedderOption = None,
     k: Annotated[str, typer.Option("--k", "-k", metavar="NUMBER", help="How many pages to show.")] = "5",
     filter: FilterOption = None,
     mode: ModeOption = None,
@@ -164,8 +171,10 @@ def search(
 ) -> None:
     question, count, condition = read_question(query, context.args), read_number("--k", k), read_filter(filter)
     ranking = None if mode is None else one_of("--mode", mode, MODES)
-    needed = None if ranking == "text" else one_of("--embedder", embedder, EmbedderName)
-    with explained(condition), Database(db).open_for_search(collection, needed) as opened:
+    named = None if embedder is None else choose(embedder)
+    database = Database(db)
+    needed = database.open(collection) if ranking == "text" else database.open_for_search(collection, named)
+    with explained(condition), needed as opened:
         hits = opened.search(question, count, filter=condition, mode=ranking)
     if as_json:
         for hit in hits:

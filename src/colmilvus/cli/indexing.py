@@ -9,7 +9,8 @@ from pathlib import Path
 
 import typer
 
-from colmilvus.cli.opening import Database, EmbedderName, make_embedder
+from colmilvus.cli.embedders import Choice
+from colmilvus.cli.opening import Database
 from colmilvus.cli.prune import check_folders, gone
 from colmilvus.cli.summary import counted, counts, problems
 from colmilvus.collection import Collection
@@ -28,7 +29,7 @@ class Indexing:
     password: str | None
     prune: bool
 
-    def run(self, database: Database, collection: str, embedder: EmbedderName) -> int:
+    def run(self, database: Database, collection: str, named: Choice | None) -> int:
         """Index, tell what happened, and return the exit code. Raises ColmilvusError where nothing can be done."""
         folders = check_folders(self.paths) if self.prune else []
         probe = self._pages()
@@ -38,7 +39,7 @@ class Indexing:
             )
             typer.echo("colmilvus: there is nothing to read; no page was stored", err=True)
             return 2
-        with database.create_or_open(collection, make_embedder(embedder)) as opened:
+        with database.open_to_index(collection, named) as opened:
             try:
                 report = add_pages(opened, self._pages())
                 pruned = _prune(opened, folders)

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from colmilvus.cli.embedders import remembered
 from colmilvus.cli.opening import Database
 from colmilvus.errors import CollectionMismatch
 
@@ -36,7 +37,7 @@ def _describe(database: Database, name: str) -> dict[str, Any]:
             "collection": name,
             "entities": opened.count(),
             "documents": len(opened.documents()),
-            "embedder": opened.spec.embedder,
+            "embedder": str(remembered(opened.spec) or opened.spec.embedder or "") or None,
             "dim": opened.dim,
             "metric": opened.metric,
             "capacity": opened.spec.capacity,

@@ -6,30 +6,19 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 
+import typer
+
+from colmilvus.cli.embedders import FORMS, Choice, make_remembered
 from colmilvus.collection import Collection
 from colmilvus.connection import connect, is_path
 from colmilvus.embedder import Embedder
 from colmilvus.errors import CollectionMismatch, CollectionNotFound, DatabaseError
 
-__all__ = ["Database", "EmbedderName", "make_embedder"]
+__all__ = ["Database"]
 
 TIMEOUT = 60.0
-
-
-class EmbedderName(str, Enum):
-    """The embedders that can be had by name."""
-
-    static = "static"
-
-
-def make_embedder(name: EmbedderName) -> Embedder:
-    """The embedder of that name. Raises MissingExtra without the libraries that it needs."""
-    from colmilvus.embedders.static import StaticEmbedder
-
-    return {EmbedderName.static: StaticEmbedder}[name]()
 
 
 @dataclass(frozen=True)
@@ -68,18 +57,25 @@ class Database:
             ) from None
 
     @contextmanager
-    def open_for_search(self, collection: str, embedder: EmbedderName | None) -> Iterator[Collection]:
-        """A collection that is there; with its embedder, if one is named, which is loaded only then.
+    def open_for_search(self, collection: str, named: Choice | None) -> Iterator[Collection]:
+        """A collection that is there, with the embedder that is named, else with the one that it was made with.
 
         Raises CollectionMismatch where it was made with an embedder that has no name here.
         """
-        with self.open(collection) as there:
-            if embedder is None:
-                yield there
-                return
-            _check_named(there)
-            with self.create_or_open(collection, make_embedder(embedder)) as ready:
+        with self.open(collection) as there:  # open until the end: to open the engine again takes time
+            embedder = named.make() if named else _remembered(there)
+            with self.create_or_open(collection, embedder) as ready:
                 yield ready
+
+    def open_to_index(self, collection: str, named: Choice | None) -> Collection:
+        """A collection to add to, which is made if there is none.
+
+        With the embedder that is named, else with the one that it was made with, else with the static one.
+        """
+        if named is None and self.holds(collection):
+            with self.open(collection) as there:
+                return self.create_or_open(collection, _remembered(there))
+        return self.create_or_open(collection, (named or Choice("static")).make())
 
     def collections(self) -> list[str]:
         """The names of all collections. Raises DatabaseError where there is no database."""
@@ -107,15 +103,21 @@ class Database:
             )
 
 
-def _check_named(collection: Collection) -> None:
-    made_with = collection.spec.embedder
-    if made_with not in [embedder.value for embedder in EmbedderName]:
-        known = ", ".join(embedder.value for embedder in EmbedderName)
+def _remembered(collection: Collection) -> Embedder:
+    """The embedder that a collection was made with, which is told unless it is the one that is taken anyhow."""
+    found = make_remembered(collection.name, collection.spec)
+    if found is None:
+        made_with = collection.spec.embedder
         what = f"embedder {made_with!r}" if made_with else "vectors of your own"
         raise CollectionMismatch(
-            f"collection {collection.name!r} was made with {what}, and the command line has: {known}; search it from "
-            f"Python, with Collection({collection.name!r}, ..., uri={collection.uri!r}), or its words with --mode text"
+            f"collection {collection.name!r} was made with {what}, and the command line has: {FORMS}; use it from "
+            f"Python, with Collection({collection.name!r}, ..., uri={collection.uri!r}), or search its words with "
+            "--mode text"
         )
+    choice, embedder = found
+    if choice.kind != "static":
+        typer.echo(f"colmilvus: with the embedder of collection {collection.name}, --embedder {choice}", err=True)
+    return embedder
 
 
 def _is_filled(path: Path) -> bool:

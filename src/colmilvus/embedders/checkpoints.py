@@ -13,12 +13,13 @@ from typing import Any
 
 from colmilvus.errors import UnusableModel
 
-__all__ = ["Checkpoint", "fetch"]
+__all__ = ["NOT_FETCHED", "Checkpoint", "fetch"]
 
 READ_BY_MODELS = ("*.json", "*.jinja", "*.model", "*.txt", "*.metadata", "*.safetensors", "*.bin", "*.pt")
 WEIGHTS = (".safetensors", ".bin", ".pt")
 SKIPPED = ("*onnx*", "*openvino*", "*.msgpack", "*.h5", "original/*")
 WHOLE_BYTES = 16 << 20
+NOT_FETCHED = "; without local_files_only it is fetched"
 SAMPLES = 64
 SAMPLE_BYTES = 16 << 10
 
@@ -107,9 +108,7 @@ def fetch(name: str | Path, *, revision: str | None = None, local_files_only: bo
     if here is not None and here.is_complete:
         return here
     if local_files_only:
-        raise UnusableModel(
-            f"{_asked(str(name), revision)} is not on this machine; without local_files_only it is fetched"
-        )
+        raise UnusableModel(f"{_asked(str(name), revision)} is not on this machine{NOT_FETCHED}")
     return _from_hub(str(name), revision)
 
 

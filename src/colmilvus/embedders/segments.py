@@ -1,28 +1,38 @@
-"""An embedder out of any function that gives one vector a text: one vector for each segment of an entity."""
+"""An embedder out of any model that gives one vector a text: one vector for each segment of an entity."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import accumulate, pairwise
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from colmilvus.embedder import Query, Setting, Unreadable
+from colmilvus.embedders.single_vector import load_encoder, single_vector_model
 from colmilvus.entity import Entity, Metric, MultiVector
-from colmilvus.errors import InvalidQuery, InvalidVectors
+from colmilvus.errors import InvalidInput, InvalidQuery, InvalidVectors
 
 __all__ = ["SegmentEmbedder"]
 
 
 class SegmentEmbedder:
-    """Embeds each segment of an entity with a function that takes texts and gives one vector for each.
+    """Embeds each segment of an entity with a model that gives one vector a text, float32 ``(segments, dim)``.
 
-    The segments are the entity's own; else the pieces that ``split_text`` makes of its text; else the whole text.
-    Blank ones get no vector. A query is one vector, by ``embed_query`` if it is given, a function of the same form as
-    ``embed``: a list of texts in, ``(texts, dim)`` out, at most ``batch_size`` texts at a time. Without ``dim`` the
-    function is asked once, at construction. Raises InvalidVectors where the function gives another number of vectors
-    than there are texts, or vectors of another length.
+    ``model`` is LangChain's Embeddings, LlamaIndex's BaseEmbedding, a SentenceTransformer, the folder or the name on
+    the hub of one, or a function that takes a list of texts and gives ``(texts, dim)``; a function needs a ``name``.
+
+    The segments are the entity's own; else the pieces that ``split_text`` makes of its text, a function of a text or
+    an object with such a method (LangChain's text splitters, LlamaIndex's node parsers); else windows of 128 tokens,
+    where the model's tokenizer is known, or the whole text. A segment that is longer than a model of
+    sentence-transformers reads has several vectors. Blank ones get none. A query is one vector, by ``embed_query`` if
+    it is given, a function of the same form.
+
+    At most ``batch_size`` texts are embedded at a time. Without ``dim`` the model is asked once, at construction.
+    Raises InvalidVectors where the model gives another number of vectors than there are texts, or vectors of another
+    length, InvalidInput for what is no model, and UnusableModel for one that cannot be had.
 
     >>> lengths = SegmentEmbedder(lambda texts: [[len(t), 1] for t in texts], name="lengths", split_text=str.split)
     >>> lengths.embed_entities([Entity("a", "three little words")])
@@ -31,33 +41,39 @@ class SegmentEmbedder:
 
     def __init__(
         self,
-        embed: Callable[[list[str]], ArrayLike],
+        model: Any,
         *,
-        name: str,
+        name: str | None = None,
         dim: int | None = None,
         metric: Metric = "COSINE",
-        split_text: Callable[[str], Iterable[str]] | None = None,
+        split_text: Any = None,
         embed_query: Callable[[list[str]], ArrayLike] | None = None,
         settings: Mapping[str, Setting] | None = None,
         batch_size: int = 64,
+        local_files_only: bool = False,
     ) -> None:
-        self.name = name
-        self.dim = dim or len(_matrix(embed(["dimensions"]), 1)[0])
+        is_named = isinstance(model, str | Path)
+        offered = load_encoder(model, local_files_only=local_files_only) if is_named else single_vector_model(model)
+        if not (name or offered.name):
+            raise InvalidInput("a function has no name of its own, and a collection remembers it: pass name=")
+        self.name = name or str(offered.name)
+        self.dim = dim or len(_matrix(offered.embed(["dimensions"]), 1)[0])
         self.metric: Metric = metric
-        self.settings: Mapping[str, Setting] = dict(settings or {})
-        self._embed = embed
-        self._embed_query = embed_query or embed
-        self._split_text = split_text
+        self.settings: Mapping[str, Setting] = {**offered.settings, **(settings or {})}
+        self._embed = offered.embed
+        self._embed_query = embed_query or offered.embed_query
+        self._split_text = offered.split if split_text is None else _splitter(split_text)
+        self._fit = offered.fit
         self._batch_size = batch_size
 
     def embed_entities(self, entities: Sequence[Entity]) -> list[MultiVector | Unreadable]:
-        """One vector a segment for each entity; Unreadable for one without text."""
+        """One vector a segment for each entity, more for a long one; Unreadable for one without text."""
         pieces = [self._pieces(entity) for entity in entities]
-        vectors = self._vectors(self._embed, [text for piece in pieces for text in piece.values()])
+        vectors = self._vectors(self._embed, [text for owned in pieces for _, text in owned])
         bounds = pairwise(accumulate(map(len, pieces), initial=0))
         return [
-            _multi_vector(entity, list(piece), vectors[start:end])
-            for entity, piece, (start, end) in zip(entities, pieces, bounds, strict=True)
+            _multi_vector(entity, [owner for owner, _ in owned], vectors[start:end])
+            for entity, owned, (start, end) in zip(entities, pieces, bounds, strict=True)
         ]
 
     def embed_queries(self, queries: Sequence[Query]) -> list[MultiVector]:
@@ -65,13 +81,13 @@ class SegmentEmbedder:
         vectors = self._vectors(self._embed_query, [_text(query) for query in queries])
         return [MultiVector(vector[None, :]) for vector in vectors]
 
-    def _pieces(self, entity: Entity) -> dict[int, str]:
-        """The texts of an entity that are not blank, by their position."""
+    def _pieces(self, entity: Entity) -> list[tuple[int, str]]:
+        """The texts of an entity that are not blank, each with the position of the segment that it is of."""
         if entity.segments:
             texts: Iterable[str] = (segment.text for segment in entity.segments)
         else:
-            texts = self._split_text(entity.text) if self._split_text and entity.text.strip() else [entity.text]
-        return {position: text for position, text in enumerate(texts) if text.strip()}
+            texts = self._split_text(entity.text) if entity.text.strip() else ()
+        return [(owner, piece) for owner, text in enumerate(texts) if text.strip() for piece in self._fit(text)]
 
     def _vectors(self, embed: Callable[[list[str]], ArrayLike], texts: list[str]) -> NDArray[np.float32]:
         batches = [texts[start : start + self._batch_size] for start in range(0, len(texts), self._batch_size)]
@@ -85,12 +101,21 @@ def _multi_vector(entity: Entity, positions: list[int], vectors: NDArray[np.floa
     return MultiVector(vectors, positions if entity.segments else None)
 
 
+def _splitter(split_text: Any) -> Callable[[str], Iterable[str]]:
+    """The function that splits, out of itself or of a splitter of LangChain or LlamaIndex."""
+    method = getattr(split_text, "split_text", split_text)
+    if not callable(method):
+        raise InvalidInput(f"split_text is a function of a text, or an object with such a method; got {split_text!r}")
+    split: Callable[[str], Iterable[str]] = method
+    return split
+
+
 def _matrix(values: ArrayLike, texts: int, dim: int | None = None) -> NDArray[np.float32]:
     vectors = MultiVector(values).vectors
     if len(vectors) != texts:
-        raise InvalidVectors(f"the embedding function gave {len(vectors)} vectors for {texts} texts")
+        raise InvalidVectors(f"the model gave {len(vectors)} vectors for {texts} texts")
     if dim is not None and vectors.shape[1] != dim:
-        raise InvalidVectors(f"the embedding function gave vectors of {vectors.shape[1]} dimensions, expected {dim}")
+        raise InvalidVectors(f"the model gave vectors of {vectors.shape[1]} dimensions, expected {dim}")
     return vectors
 
 

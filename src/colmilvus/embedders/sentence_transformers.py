@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
@@ -15,6 +14,7 @@ import numpy as np
 
 from colmilvus.embedder import Query, Setting, Unreadable
 from colmilvus.embedders.checkpoints import Checkpoint, fetch
+from colmilvus.embedders.digests import weights_digest
 from colmilvus.embedders.hardware import Batches, choose_device, choose_dtype
 from colmilvus.embedders.loading import importing, loading
 from colmilvus.embedders.pictures import embed_pictures, query_picture
@@ -77,7 +77,7 @@ class MultiVectorEmbedder:
             }
         else:
             self._model = _loaded(model, revision, device, dtype)
-            origin = {"checkpoint": str(model.model_card_data.base_model or ""), "content": _digest(model)}
+            origin = {"checkpoint": str(model.model_card_data.base_model or ""), "content": weights_digest(model)}
         self.reads_images = "image" in self._model.modalities
         self._pooling = None if pool == 1 else HierarchicalTokenPooling(pool_factor=pool)
         self._texts = Texts(self._model.tokenizer)
@@ -199,17 +199,6 @@ def _loaded(model: Any, revision: str | None, device: str | None, dtype: str | N
         if value is not None:
             raise InvalidInput(f"{option}= is for a model that is loaded here; this one is loaded already")
     return model.eval()
-
-
-def _digest(model: Any) -> str:
-    """A digest of a loaded model's weights, of which it reads the first and last 1,000 numbers each."""
-    digest = hashlib.sha256()
-    for name, weight in sorted(model.state_dict().items()):
-        flat = weight.flatten()
-        digest.update(f"{name} {tuple(weight.shape)}".encode())
-        for part in (flat[:1000], flat[-1000:]):
-            digest.update(part.float().cpu().numpy().tobytes())
-    return digest.hexdigest()[:32]
 
 
 def _multi_vector(entity: Entity, owners: list[int], rows: Sequence[NDArray[np.float32]]) -> MultiVector | Unreadable:
