@@ -27,7 +27,7 @@ ALLOWED: dict[str, set[str]] = {
     "gathering": {"entity", "errors"},
     "pdf": VALUES | {"embedder", "images", "overlap"},
     "embedders": VALUES | {"embedder", "images"},
-    "layouts": VALUES,
+    "layouts": VALUES | {"embedder"},
     "ranking": VALUES,
     "embedded": {"errors"},
     "connection": {"errors", "embedded"},

@@ -8,9 +8,10 @@ from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 from colmilvus.entity import Entity, ImageLike, Metric, MultiVector
 
-__all__ = ["Embedder", "Query", "SearchMode", "Setting", "Unreadable", "preferred_mode", "reads_images"]
+__all__ = ["Embedder", "Query", "SearchMode", "Setting", "Unreadable", "identity", "preferred_mode", "reads_images"]
 
 SearchMode: TypeAlias = Literal["late_interaction", "text", "hybrid"]
+PLACES = frozenset({"checkpoint", "revision", "base", "base_revision"})
 Setting: TypeAlias = str | int | float | bool | None
 Query: TypeAlias = str | ImageLike
 
@@ -48,6 +49,13 @@ class Embedder(Protocol):
     def embed_queries(self, queries: Sequence[Query]) -> Sequence[MultiVector]:
         """One multi-vector for each query, in order. Raises InvalidQuery for one that cannot be embedded."""
         ...
+
+
+def identity(settings: Mapping[str, Setting]) -> Mapping[str, Setting]:
+    """What the settings say of an embedder's vectors: without where its model lies, if its ``content`` is known."""
+    if "content" not in settings:
+        return settings
+    return {name: value for name, value in settings.items() if name not in PLACES}
 
 
 def preferred_mode(embedder: Embedder | None) -> SearchMode:

@@ -85,8 +85,8 @@ class Search:
         asked = [query for query in queries if not is_vectors(query)]
         if asked and self.embedder is None:
             raise InvalidQuery(
-                "this collection was opened without an embedder: pass a multi-vector as query, "
-                "search with mode='text', or open it with its embedder"
+                "this collection was opened without an embedder: open it with the one that it was made with "
+                f"({self.layout.spec.made_with}), pass a multi-vector as query, or search with mode='text'"
             )
         answers = self.embedder.embed_queries(asked) if asked and self.embedder else ()
         if len(answers) != len(asked):

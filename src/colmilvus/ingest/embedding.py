@@ -90,7 +90,10 @@ class Embedding:
         if not entities:
             return []
         if self._embedder is None:
-            raise InvalidInput("this collection was opened without an embedder: pass vectors=, or open it with one")
+            raise InvalidInput(
+                f"this collection was opened without an embedder: pass vectors=, or open it with the one that it was "
+                f"made with ({self._spec.made_with})"
+            )
         try:
             answers = self._embedder.embed_entities(entities)
         except InvalidVectors as error:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from colmilvus.embedder import identity
 from colmilvus.entity import Metric
 from colmilvus.errors import CollectionMismatch, InvalidInput, warn
 
@@ -37,8 +38,6 @@ OWN_COLUMNS = frozenset(
 KEYWORDS = frozenset({"and", "exists", "false", "in", "is", "like", "not", "null", "or", "true"})
 FUNCTIONS = re.compile(r"(json|array)_(contains(_all|_any)?|length)|(text|phrase)_match")
 FORMAT = 1
-PLACES = frozenset({"checkpoint", "revision", "base", "base_revision"})
-"""Settings that say where a model lay; where its ``content`` is the same, it may lie elsewhere."""
 PRECISION = frozenset({"dtype"})
 """Settings that change vectors by no more than rounding: what a GPU embedded in half precision, a laptop searches."""
 
@@ -75,6 +74,14 @@ class CollectionSpec:
         for name, kind in self.fields.items():
             _check_field(name, kind)
 
+    @property
+    def made_with(self) -> str:
+        """The embedder, with the model that it was made of, in words."""
+        if self.embedder is None:
+            return "ready vectors"
+        model = self.settings.get("checkpoint") or self.settings.get("model")
+        return f"embedder {self.embedder!r}" + (f" of {model!r}" if model else "")
+
     def check_same(self, name: str, asked: Mapping[str, Any]) -> None:
         """Raise CollectionMismatch where collection ``name`` was made otherwise than ``asked``; versions only warn."""
         for what in sorted(asked, key=lambda what: what != "embedder"):
@@ -88,10 +95,10 @@ class CollectionSpec:
                 )
 
     def _check_settings(self, name: str, settings: Mapping[str, Any]) -> None:
-        differing = {key for key in {*self.settings, *settings} if self.settings.get(key) != settings.get(key)}
-        differing -= PRECISION
-        if "content" in self.settings and self.settings["content"] == settings.get("content"):
-            differing -= PLACES
+        own, others = identity(self.settings), identity(settings)
+        differing = {key for key in {*own, *others} if own.get(key) != others.get(key)} - PRECISION
+        if "content" in differing:  # a digest tells nobody anything; where the two models lie does
+            differing |= {key for key in self.settings if self.settings[key] != settings.get(key)} - PRECISION
         told = ", ".join(f"{key}={self.settings.get(key)!r}, now {settings.get(key)!r}" for key in sorted(differing))
         if any(not key.endswith("_version") for key in differing):
             raise CollectionMismatch(
