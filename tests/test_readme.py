@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,13 +13,10 @@ from typer.testing import CliRunner
 
 import colmilvus
 from colmilvus.cli.app import app
+from tests.documents import blocks, run_python
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-
-
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
 
 
 @pytest.fixture
@@ -29,26 +27,19 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.usefixtures("folder")
-def test_the_python_runs_from_top_to_bottom(capsys: pytest.CaptureFixture[str]) -> None:
-    namespace: dict[str, object] = {}
-    for code in blocks("python"):
-        exec(compile(code, "README.md", "exec"), namespace)
-    printed = capsys.readouterr().out.splitlines()
-    pages = namespace["pages"]
-    assert isinstance(pages, colmilvus.Collection)
-    letters = namespace["letters"]
-    assert isinstance(letters, colmilvus.Collection)
-    pages.close()
-    letters.close()
+def test_the_python_runs_from_top_to_bottom(folder: Path, checkpoint: Callable[[str], Path]) -> None:
+    done = run_python(README, folder, {"vidore/colSmol-256M": checkpoint("ColIdefics3")})
+    assert done.returncode == 0, done.stderr
+    printed = done.stdout.splitlines()
 
     assert printed[0] == "39 added, 4 unreadable"
     assert all("air-and-water.pdf" in line for line in (printed[1], printed[4]))
-    assert printed[-2:] == ["a", "['letters', 'pages']"]
+    assert printed[-3].endswith(".jpg")
+    assert printed[-2:] == ["a", "['letters', 'looks', 'pages']"]
 
 
 def test_the_commands_run(folder: Path) -> None:
-    (commands,) = [block for block in blocks("sh") if block.startswith("colmilvus")]
+    (commands,) = [block for block in blocks(README, "sh") if block.startswith("colmilvus")]
     (folder / "reports" / "solar-system.pdf").rename(folder / "reports" / "old.pdf")
     for line in commands.splitlines():
         command, *arguments = shlex.split(line, comments=True)

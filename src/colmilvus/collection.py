@@ -124,10 +124,15 @@ class Collection:
     ) -> AddReport:
         """Store entities by id, in batches, and report what became of each.
 
-        An entity that is held unchanged is skipped, one that is held otherwise is replaced. Where entities carry a
-        ``version``, those of the same document with another one are removed after the last is stored. ``vectors`` gives
-        one multi-vector ``(n, dim)`` for each entity; otherwise the embedder makes them. ``progress`` shows a bar on
-        standard error; by default where that is a terminal.
+        An entity that is held unchanged is skipped, one that is held otherwise is replaced. An entity with segments is
+        merged with what is held of it: segments of the same id are replaced, others added, unless its ``version`` is
+        another. Where entities carry a ``version``, those of the same document with another one are removed after the
+        last is stored. ``vectors`` gives one multi-vector ``(n, dim)`` for each entity; otherwise the embedder makes
+        them. ``progress`` shows a bar on standard error, with entities a second and the time left; by default where
+        that is a terminal.
+
+        While the embedder works, the pictures of what comes next are drawn, and what came before is stored; after an
+        error or an interrupt that too is stored.
 
         Raises IncompleteAdd, after all others are stored, where entities were refused for what they hold.
         """

@@ -155,7 +155,7 @@ def _name(image: Image.Image | Encoded) -> str:
 def _named(name: str) -> Iterator[None]:
     try:
         yield
-    except UnreadableFile:
+    except (UnreadableFile, MemoryError):
         raise
     except FileNotFoundError as error:
         raise UnreadableFile(name, "there is no such file") from error

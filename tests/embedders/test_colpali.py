@@ -320,6 +320,11 @@ class TestTexts:
         with pytest.raises(InvalidQuery, match="blank"):
             embedder.embed_queries(["good", text])
 
+    @pytest.mark.parametrize("family", ["ColQwen2"], indirect=True)
+    def test_a_question_that_is_no_list_is_not_taken_for_its_letters(self, embedder: ColPaliEmbedder) -> None:
+        with pytest.raises(InvalidQuery, match=r"this takes a list of queries: \['What was sold\?'\]"):
+            embedder.embed_queries("What was sold?")
+
     def test_half_a_surrogate_pair_is_read_as_one_unknown_sign(self, embedder: ColPaliEmbedder) -> None:
         assert len(embedder.embed_queries(["a\ud800b"])[0]) > 12
 

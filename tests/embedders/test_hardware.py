@@ -195,3 +195,48 @@ except MissingExtra as error:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "ColPaliEmbedder needs the 'colpali' extra: pip install 'colmilvus[colpali]'\n"
+
+
+EMBED_UNDER_A_LIMIT = """
+import resource, sys
+from tests.embedders.torchvision_on_cpu import make_torchvision_importable; make_torchvision_importable()
+import torch
+from PIL import Image
+from colmilvus import Entity
+from colmilvus.embedders.colpali import ColPaliEmbedder
+from colmilvus.errors import OutOfMemory
+
+torch.set_num_threads(1)
+embedder = ColPaliEmbedder(sys.argv[1], batch_size=int(sys.argv[2]))
+pages = [Entity(str(n), image=Image.new("RGB", (200, 260), (n, 0, 0))) for n in range(int(sys.argv[2]))]
+whole = embedder.embed_entities(pages[:1])
+in_use = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (in_use + (int(sys.argv[3]) << 20), -1))
+try:
+    print(len(embedder.embed_entities(pages)), embedder._batches.size)
+except OutOfMemory as error:
+    print(error)
+"""
+
+
+def under_a_limit(folder: Path, pages: int, megabytes: int) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", EMBED_UNDER_A_LIMIT, str(folder), str(pages), str(megabytes)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the limit is set beside what /proc says is in use")
+def test_a_model_under_a_limit_embeds_in_smaller_batches_or_says_why_not(checkpoint: Callable[[str], Path]) -> None:
+    embedded, size = under_a_limit(checkpoint("ColIdefics3"), 64, 60).split()
+
+    assert (embedded, int(size) < 256) == ("256", True)
+    assert "there is not enough memory on 'cpu' for one item at a time" in under_a_limit(
+        checkpoint("ColIdefics3"), 1, 0
+    )

@@ -23,7 +23,14 @@ DTYPES = ("float32", "bfloat16", "float16")
 ON_GPU = 32
 ON_CPU = 4
 """Pages or texts at a time; a CPU gains nothing from more, and each page holds memory."""
-NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "could not create a memory", "bad_alloc")
+NO_MEMORY = (
+    "out of memory",
+    "can't allocate memory",
+    "not enough memory",
+    "could not create a memory",
+    "could not create a primitive",
+    "bad_alloc",
+)
 """What a RuntimeError of torch or oneDNN says where a device has no memory left, and there is no class for it."""
 
 Item = TypeVar("Item")

@@ -19,7 +19,7 @@ from colmilvus.embedders.hardware import Batches, choose_device, choose_dtype
 from colmilvus.embedders.loading import importing, loading
 from colmilvus.embedders.pictures import embed_pictures, query_picture
 from colmilvus.embedders.projections import check_kind, check_projection
-from colmilvus.embedders.texts import Texts, check_not_blank
+from colmilvus.embedders.texts import Texts, check_queries
 from colmilvus.entity import Entity, Metric, MultiVector
 from colmilvus.errors import InvalidInput, InvalidQuery, UnusableModel
 
@@ -109,6 +109,7 @@ class MultiVectorEmbedder:
 
     def embed_queries(self, queries: Sequence[Query]) -> list[MultiVector]:
         """One vector a token of each query. Raises InvalidQuery for a blank one, and a picture that cannot be read."""
+        check_queries(queries)
         texts = {at: self._query_text(query) for at, query in enumerate(queries) if isinstance(query, str)}
         pictures = {at: self._query_picture(query) for at, query in enumerate(queries) if not isinstance(query, str)}
         rows = dict(zip(texts, self._encode(list(texts.values()), self._model.encode_query), strict=True))
@@ -116,7 +117,6 @@ class MultiVectorEmbedder:
         return [MultiVector(rows[at]) for at in range(len(queries))]
 
     def _query_text(self, query: str) -> str:
-        check_not_blank(query)
         text = self._texts.disarmed(query)
         return text if self.reads_images else self._texts.cut(text, self._room("query"))
 

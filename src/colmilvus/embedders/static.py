@@ -119,8 +119,8 @@ def _unreadable(entity: Entity) -> Unreadable:
     if entity.image is None:
         return Unreadable("no words in its text")
     return Unreadable(
-        "no text layer, and this embedder does not see pictures; a model such as ColPali would read it "
-        "(the extra colmilvus[colpali], whose embedder comes with a later version)"
+        "no text layer, and this embedder does not see pictures; a model such as ColPali would read it: "
+        "ColPaliEmbedder, with pip install 'colmilvus[colpali]'"
     )
 
 

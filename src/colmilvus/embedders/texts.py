@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from colmilvus.embedder import Query
 from colmilvus.errors import InvalidQuery, warn
 
-__all__ = ["Texts", "check_not_blank"]
+__all__ = ["Texts", "check_queries"]
 
 
 class Texts:
@@ -61,9 +62,11 @@ class Texts:
         return offsets
 
 
-def check_not_blank(query: str) -> None:
-    """Raise InvalidQuery for a query without a visible character."""
-    if not query.strip():
+def check_queries(queries: Sequence[Query]) -> None:
+    """Raise InvalidQuery for one text in place of a list of them, and for one without a visible character."""
+    if isinstance(queries, str):
+        raise InvalidQuery(f"this takes a list of queries: [{queries[:80]!r}]")
+    if any(isinstance(query, str) and not query.strip() for query in queries):
         raise InvalidQuery("the query is blank; ask with at least one word")
 
 

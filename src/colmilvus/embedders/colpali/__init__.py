@@ -15,7 +15,7 @@ from colmilvus.embedders.colpali.running import Runner
 from colmilvus.embedders.hardware import Batches, choose_device, choose_dtype
 from colmilvus.embedders.loading import importing
 from colmilvus.embedders.pictures import embed_pictures, query_picture
-from colmilvus.embedders.texts import Texts, check_not_blank
+from colmilvus.embedders.texts import Texts, check_queries
 from colmilvus.entity import Entity, Metric, MultiVector
 from colmilvus.errors import InvalidInput
 
@@ -108,6 +108,7 @@ class ColPaliEmbedder:
 
     def embed_queries(self, queries: Sequence[Query]) -> list[MultiVector]:
         """One vector a token of a text, or a patch of a picture. Raises InvalidQuery for a blank or unreadable one."""
+        check_queries(queries)
         texts = {at: self._text(query) for at, query in enumerate(queries) if isinstance(query, str)}
         pictures = {at: query_picture(query) for at, query in enumerate(queries) if not isinstance(query, str)}
         rows = dict(zip(texts, self._run(list(texts.values()), self._runner.embed_texts, len), strict=True))
@@ -115,7 +116,6 @@ class ColPaliEmbedder:
         return [MultiVector(rows[at]) for at in range(len(queries))]
 
     def _text(self, query: str) -> str:
-        check_not_blank(query)
         return self._texts.cut(self._texts.disarmed(query), self._max_query_tokens)
 
     def _embed_pages(self, pictures: Sequence[Image.Image]) -> list[MultiVector]:

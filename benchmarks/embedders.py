@@ -1,0 +1,151 @@
+"""Pages a second and memory of ColPaliEmbedder, beside colpali-engine used as its documentation says.
+
+python benchmarks/embedders.py FOLDER                  ColPali at real size with random weights, made in FOLDER (6 GB)
+python benchmarks/embedders.py FOLDER --adapter        the same with a LoRA adapter, as checkpoints are published
+python benchmarks/embedders.py FOLDER --device cuda    on a GPU
+
+Both have the same weights in the same precision and embed the same pages, one by one and in turn, in one process;
+the memory of each is measured in a process of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from benchmarks.random_colpali import build
+from PIL import Image, ImageDraw
+
+from colmilvus import Entity, MultiVector
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+A4 = (1240, 1754)
+SIDES = ("colpali-engine", "colmilvus")
+
+
+def main() -> None:
+    given = make_parser().parse_args()
+    if not (given.folder / "config.json").is_file():
+        print(f"making {given.folder} ...", file=sys.stderr)
+        build(given.folder, layers=given.layers)
+    if given.memory_of:
+        measure_memory(given)
+        return
+    compare(given)
+    for side in SIDES:
+        command = [sys.executable, "-m", "benchmarks.embedders", *sys.argv[1:], "--memory-of", side]
+        print(subprocess.run(command, capture_output=True, text=True, check=True).stdout, end="")
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="where the model lies, or is made")
+    parser.add_argument("--adapter", action="store_true", help="load the LoRA adapter beside the model")
+    parser.add_argument("--dtype", default="bfloat16", help="precision of both (bfloat16)")
+    parser.add_argument("--device", default="cpu", help="device of both (cpu)")
+    parser.add_argument("--pages", type=int, default=5, help="pages that are measured, after one that is not (5)")
+    parser.add_argument("--layers", type=int, help="a smaller model, for trying")
+    parser.add_argument("--memory-of", choices=SIDES, help=argparse.SUPPRESS)
+    return parser
+
+
+def compare(given: argparse.Namespace) -> None:
+    embed = {side: make(side, given) for side in SIDES}
+    seconds: dict[str, list[float]] = {side: [] for side in SIDES}
+    for number in range(given.pages + 1):
+        for side in SIDES if number % 2 else SIDES[::-1]:
+            elapsed = timed(partial(embed[side], page(number)), given.device)
+            if number:
+                seconds[side].append(elapsed)
+    billions = sum(file.stat().st_size for file in given.folder.glob("*.safetensors")) / 2e9  # two bytes each
+    what = f"ColPali, {billions:.2f} B parameters{' and an adapter' if given.adapter else ''}"
+    print(f"{what}, {given.dtype}, {given.device}; {given.pages} pages, in turn")
+    for side in SIDES:
+        median = statistics.median(seconds[side])
+        print(f"{side:15} {median:7.2f} s a page (median), {1 / median:6.3f} pages/s")
+    ratios = [theirs / ours for theirs, ours in zip(*(seconds[side] for side in SIDES), strict=True)]
+    print(f"ratio           {statistics.median(ratios):7.2f} (median of pairs, {min(ratios):.2f} to {max(ratios):.2f})")
+
+
+def make(side: str, given: argparse.Namespace) -> Callable[[Image.Image], Any]:
+    """A function that embeds one page."""
+    checkpoint = given.folder / "adapter" if given.adapter else given.folder
+    return _ours(checkpoint, given) if side == "colmilvus" else _theirs(checkpoint, given)
+
+
+def _ours(checkpoint: Path, given: argparse.Namespace) -> Callable[[Image.Image], Any]:
+    from colmilvus.embedders.colpali import ColPaliEmbedder
+
+    embedder = ColPaliEmbedder(checkpoint, dtype=given.dtype, device=given.device)
+
+    def embed(picture: Image.Image) -> Any:
+        (vectors,) = embedder.embed_entities([Entity("page", image=picture)])
+        if not isinstance(vectors, MultiVector):
+            raise TypeError(f"no vectors: {vectors}")
+        return vectors
+
+    return embed
+
+
+def _theirs(checkpoint: Path, given: argparse.Namespace) -> Callable[[Image.Image], Any]:
+    import torch
+    from colpali_engine.models import ColPali, ColPaliProcessor
+
+    dtype = getattr(torch, given.dtype)
+    model = ColPali.from_pretrained(checkpoint, dtype=dtype, device_map=given.device).eval()
+    processor = ColPaliProcessor.from_pretrained(checkpoint)
+
+    def embed(picture: Image.Image) -> Any:
+        batch = processor.process_images([picture]).to(model.device)
+        with torch.no_grad():
+            return model(**batch).float().cpu()
+
+    return embed
+
+
+def timed(embed: Callable[[], Any], device: str) -> float:
+    """Seconds of a call; what is left to do on a GPU counts."""
+    import torch
+
+    started = time.perf_counter()
+    embed()
+    if device.startswith("cuda"):
+        torch.cuda.synchronize()
+    return time.perf_counter() - started
+
+
+def page(number: int) -> Image.Image:
+    """A page of lines in the place of words, each page another."""
+    picture = Image.new("RGB", A4, "white")
+    draw = ImageDraw.Draw(picture)
+    for line in range(60):
+        length = 200 + (line * 379 + number * 531) % 900
+        draw.rectangle([80, 80 + 27 * line, 80 + length, 92 + 27 * line], fill=(40, 40, 60))
+    return picture
+
+
+def measure_memory(given: argparse.Namespace) -> None:
+    embed = make(given.memory_of, given)
+    embed(page(1))
+    if given.device.startswith("cuda"):
+        import torch
+
+        peak = torch.cuda.max_memory_allocated()
+    else:
+        import resource
+
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    print(f"{given.memory_of:15} {peak / 2**30:7.2f} GiB at most")
+
+
+if __name__ == "__main__":
+    main()
