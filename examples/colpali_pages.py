@@ -49,8 +49,8 @@ def main() -> None:
     except ColmilvusError as error:
         parser.exit(2, f"{error}\n")
     for hit in hits:
-        page = hit.entity.metadata
-        print(f"{hit.similarity:.3f}  {page['source']}, page {page['page']}  {hit.entity.image}")
+        page, picture = hit.entity.metadata, str(hit.entity.image)
+        print(f"{hit.similarity:.3f}  {page['source']}, page {page['page']}  {picture}")
 
 
 if __name__ == "__main__":

@@ -137,7 +137,7 @@ class Batches:
             try:
                 results += embed(batch)
                 continue
-            except (RuntimeError, MemoryError) as error:
+            except Exception as error:
                 if not is_out_of_memory(error):
                     raise
                 if len(batch) == 1:
@@ -149,12 +149,18 @@ class Batches:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error of torch, numpy or the allocator says that memory ran out."""
+    """Whether an error of torch, numpy or the allocator says that memory ran out, or another was raised because of it.
+
+    Transformers makes a ValueError of whatever goes wrong where pictures become tensors.
+    """
     import torch
 
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
-    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in NO_MEMORY)
+    if isinstance(error, RuntimeError) and any(words in str(error).lower() for words in NO_MEMORY):
+        return True
+    cause = error.__cause__ or error.__context__
+    return cause is not None and is_out_of_memory(cause)
 
 
 def _too_large(device: str, error: BaseException) -> str:
