@@ -141,10 +141,18 @@ def measure_memory(given: argparse.Namespace) -> None:
 
         peak = torch.cuda.max_memory_allocated()
     else:
-        import resource
-
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        peak = peak_memory()
     print(f"{given.memory_of:15} {peak / 2**30:7.2f} GiB at most")
+
+
+def peak_memory() -> int:
+    """The most bytes that this process has held; what its parent held counts in getrusage on Linux."""
+    status = Path("/proc/self/status")
+    if status.is_file():
+        return next(int(line.split()[1]) * 1024 for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from colmilvus import Collection, Entity, MultiVector, Unreadable
 from colmilvus.cli.embedders import FORMS, choose
 from colmilvus.embedder import Embedder
 from colmilvus.embedders.segments import SegmentEmbedder
-from colmilvus.images import open_image
+from colmilvus.ingest.drawing import DrawnOnce
 from colmilvus.ingest.embedding import Pace
 from colmilvus.pdf import read_pages
 
@@ -119,7 +119,11 @@ def one_after_the_other(file: Path, database: Path, embedder: Embedder) -> dict[
 
 
 def drawn(entity: Entity) -> Entity:
-    return entity if entity.image is None else replace(entity, image=open_image(entity.image))
+    if entity.image is None:
+        return entity
+    picture = DrawnOnce(entity.image)
+    picture.draw()
+    return replace(entity, image=picture)
 
 
 def embed(embedder: Embedder, entities: Sequence[Entity]) -> list[MultiVector]:
