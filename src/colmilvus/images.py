@@ -41,7 +41,8 @@ def open_image(image: ImageLike) -> Image.Image:
         return open_frame(image)
     picture = image if isinstance(image, Image.Image) else _lazy(image).open()
     with _named(_name(picture)):
-        return _prepared(picture)
+        prepared = _prepared(picture)
+        return prepared.copy() if prepared is image else prepared  # a picture of the caller's own stays as it is
 
 
 def open_frame(source: Encoded, frame: int = 0) -> Image.Image:
@@ -180,11 +181,16 @@ def _check_size(image: Image.Image) -> None:
 
 def _prepared(image: Image.Image) -> Image.Image:
     _check_size(image)
-    picture = _on_white(_eight_bit(_upright(image))).convert("RGB")
+    picture = image if _is_plain(image) else _on_white(_eight_bit(_upright(image))).convert("RGB")
     scale = fitting_scale(*picture.size)
     if scale == 1:
         return picture
     return picture.resize((max(1, int(picture.width * scale)), max(1, int(picture.height * scale))), reducing_gap=2)
+
+
+def _is_plain(image: Image.Image) -> bool:
+    """Whether the picture is RGB already, and nothing about it says that it is to be shown otherwise."""
+    return image.mode == "RGB" and not image.info and type(image) is Image.Image
 
 
 def _upright(image: Image.Image) -> Image.Image:

@@ -21,7 +21,7 @@ from colmilvus.store import Change, EntityStore, Stored
 
 __all__ = ["Ingest", "multi_vector_for"]
 
-WAITING = 0
+WAITING = 1
 """Portions that may wait while one is stored and the next embedded: each holds its pictures."""
 
 
@@ -112,7 +112,7 @@ class Ingest:
     def _embed(self, items: Sequence[Item], behind: Behind[_Portion]) -> None:
         while items:
             portion = self._pace.portion(items)
-            with self._pace.measured(len(portion)):
+            with self._pace.measured(portion):
                 changes = self._embedding.changes(portion)
             behind.hand(_Portion(portion, changes))
             self._advance(len(portion))

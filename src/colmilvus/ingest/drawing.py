@@ -25,10 +25,14 @@ WAKE = 0.1
 
 
 class DrawnOnce:
-    """A picture that keeps what was drawn until it is let go; to whoever looks, a LazyImage like others."""
+    """A picture that keeps what was drawn until it is let go; to whoever looks, a LazyImage like others.
+
+    ``bytes`` is what it takes in memory, 0 until somebody has looked.
+    """
 
     def __init__(self, image: ImageLike) -> None:
         self.looked_at = threading.Event()
+        self.bytes = 0
         self._image = image
         self._lock = threading.Lock()
         self._drawn: Image.Image | None = None
@@ -39,12 +43,13 @@ class DrawnOnce:
         return image_key(self._image)
 
     def open(self) -> Image.Image:
-        """Draw the picture, or give what was drawn. Raises UnreadableFile where it cannot be read."""
+        """A copy of what was drawn, which is drawn now if it is not. Raises UnreadableFile where it cannot be read."""
         with self._lock:
             drawn = self._drawn or open_image(self._image)
             self._drawn = None if self._is_over else drawn
+            self.bytes = 3 * drawn.width * drawn.height
         self.looked_at.set()
-        return drawn
+        return drawn.copy()
 
     def draw(self) -> None:
         """Draw the picture for who will look at it, unless somebody has."""

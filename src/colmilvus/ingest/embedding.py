@@ -128,7 +128,7 @@ def _naming(entity: Entity, error: InvalidVectors) -> InvalidVectors:
 
 
 class Pace:
-    """How many items are embedded at once: so many that a call takes about a second.
+    """How many items are embedded at once: so many that a call takes about a second, and their pictures have room.
 
     A model that takes ten seconds a page is asked page by page, so that progress is seen and little is lost to an
     interruption; a service that answers at once is asked for many.
@@ -139,9 +139,11 @@ class Pace:
     LEAST_COMPARED = 32
     MOST = 512
     MOST_PICTURES = 16
+    PICTURE_BYTES = 128 << 20
 
     def __init__(self) -> None:
         self._size = self.FIRST
+        self._picture_bytes = 0
 
     def batch(self) -> int:
         """How many are to be compared at once with what is held."""
@@ -149,16 +151,20 @@ class Pace:
 
     def portion(self, items: Sequence[Item]) -> Sequence[Item]:
         """As many of the first items as are to be embedded at once."""
-        most = self.MOST_PICTURES if any(item.entity.image is not None for item in items) else self.MOST
-        return items[: min(self._size, most)]
+        if not any(item.entity.image is not None for item in items):
+            return items[: self._size]
+        fitting = self.PICTURE_BYTES // max(self._picture_bytes, 1)
+        return items[: min(self._size, self.MOST_PICTURES, max(fitting, 1))]
 
     @contextmanager
-    def measured(self, count: int) -> Iterator[None]:
-        """Learn from how long the embedding of so many items takes."""
+    def measured(self, portion: Sequence[Item]) -> Iterator[None]:
+        """Learn from how long the embedding of a portion takes, and from the largest picture of it."""
         started = time.perf_counter()
         yield
         seconds = time.perf_counter() - started
         if seconds > 2 * self.SECONDS:
-            self._size = max(1, count // 2)
-        elif seconds < self.SECONDS / 2 and count >= self._size:
+            self._size = max(1, len(portion) // 2)
+        elif seconds < self.SECONDS / 2 and len(portion) >= self._size:
             self._size = min(2 * self._size, self.MOST)
+        pictures = [item.entity.image for item in portion]
+        self._picture_bytes = max((image.bytes for image in pictures if isinstance(image, DrawnOnce)), default=0)
