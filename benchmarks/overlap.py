@@ -39,7 +39,7 @@ STEPS = ("reading", "embedding", "storing")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--embedder", metavar="NAME", help=f"{FORMS}; one that waits {CALL} s a call if not given")
-    parser.add_argument("--pages", type=int, default=200, help="pages of the PDF (200)")
+    parser.add_argument("--pages", type=int, default=400, help="pages of the PDF (400)")
     parser.add_argument("--rounds", type=int, default=5, help="how often both are measured (5)")
     given = parser.parse_args()
     embedder = choose(given.embedder).make() if given.embedder else waiting_embedder()

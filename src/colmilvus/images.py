@@ -88,7 +88,7 @@ class ImageStore:
     """Pictures as files in one folder, each under a reference that its content gives.
 
     ``put`` keeps JPEG of quality 90 without chroma subsampling: small print stays sharp, and a page at 150 dpi takes
-    about 7 ms and half a megabyte. Safe to be used by several threads and processes; only ``discard`` has to be kept
+    about 10 ms and half a megabyte. Safe to be used by several threads and processes; only ``discard`` has to be kept
     from running beside a ``put`` of the same picture.
     """
 
@@ -105,9 +105,9 @@ class ImageStore:
         reference = self.reference(image)
         target = self.path(reference)
         if not target.exists():
-            buffer = BytesIO()
-            open_image(image).save(buffer, "JPEG", quality=90, subsampling=0)
-            _write_whole(target, buffer.getvalue())
+            picture = open_image(image)
+            with _written_whole(target) as temporary, temporary.open("xb") as file:
+                picture.save(file, "JPEG", quality=90, subsampling=0)  # to a file: only then others run meanwhile
         return reference
 
     def path(self, reference: str) -> Path:
@@ -129,11 +129,13 @@ class ImageStore:
                 yield reference
 
 
-def _write_whole(target: Path, content: bytes) -> None:
+@contextmanager
+def _written_whole(target: Path) -> Iterator[Path]:
+    """Another path beside it, from where the file is moved when it is whole."""
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{uuid4().hex}.part")
     try:
-        temporary.write_bytes(content)
+        yield temporary
         temporary.replace(target)
     except BaseException:
         temporary.unlink(missing_ok=True)

@@ -79,9 +79,10 @@ class EntityStore:
             stored = self.layout.stored([change.entity.id for change in changes])
             referring, unreadable = self._referring(changes)
             touched = [entity.image for entity, _ in referring] + [before.image for before in stored.values()]
-            with self._freeing(image for image in touched if isinstance(image, str)):
-                drawn = list(self._drawn(referring, unreadable))
-                self.layout.write(list(self._records(drawn, stored)), stored)
+            with self._freeing(image for image in touched if isinstance(image, str)) as named:
+                records = list(self._records(list(self._drawn(referring, unreadable)), stored))
+                self.layout.write(records, stored)
+                named.update(record.entity.image for record in records)
         return stored, unreadable
 
     def _records(self, changes: Sequence[Change], stored: Mapping[str, Stored]) -> Iterator[Record]:
@@ -187,21 +188,25 @@ class EntityStore:
                 yield replace(change, entity=entity)
 
     @contextmanager
-    def _freeing(self, candidates: Iterable[str]) -> Iterator[None]:
-        """Afterwards remove those pictures that no row names; at the next opening, where this is cut short."""
+    def _freeing(self, candidates: Iterable[str]) -> Iterator[set[object]]:
+        """Afterwards remove those pictures that no row names; at the next opening, where this is cut short.
+
+        The caller puts those into the set that a row is known to name.
+        """
         references = sorted({reference for reference in candidates if reference})
+        named: set[object] = set()
         if self._images is None or not references:
-            yield
+            yield named
             return
         note = self._images.folder / f"unfinished-{uuid4().hex}.json"
         note.parent.mkdir(parents=True, exist_ok=True)
         note.write_text(json.dumps(references))
-        yield
-        self._free(references)
+        yield named
+        self._free([reference for reference in references if reference not in named])
         note.unlink()
 
     def _free(self, references: Sequence[str]) -> None:
-        if self._images is not None:
+        if self._images is not None and references:
             self._images.discard(set(references) - self.layout.images_in_use(references))
 
     def _free_what_was_left(self) -> None:

@@ -66,7 +66,7 @@ class Ingest:
     def _take(self, entities: Iterable[Given], drawing: DrawnAhead, behind: Behind[_Portion]) -> None:
         upcoming: list[Item] = []
         under_way: set[str] = set()
-        for batch in batches(entities, self._pace.batch):
+        for batch in batches(entities, self._pace.next_batch):
             if isinstance(batch, Exception):
                 self._embed(upcoming, behind)
                 raise batch

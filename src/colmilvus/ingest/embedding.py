@@ -143,11 +143,13 @@ class Pace:
 
     def __init__(self) -> None:
         self._size = self.FIRST
+        self._compared = self.FIRST
         self._picture_bytes = 0
 
-    def batch(self) -> int:
-        """How many are to be compared at once with what is held."""
-        return max(self._size, self.LEAST_COMPARED)
+    def next_batch(self) -> int:
+        """How many are to be read, and compared at once with what is held; few at first, so that work begins."""
+        compared, self._compared = self._compared, min(2 * self._compared, self.LEAST_COMPARED)
+        return compared if compared < self.LEAST_COMPARED else max(self._size, compared)
 
     def portion(self, items: Sequence[Item]) -> Sequence[Item]:
         """As many of the first items as are to be embedded at once."""

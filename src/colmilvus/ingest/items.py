@@ -33,12 +33,13 @@ class Item:
 
 
 def batches(entities: Iterable[Given], size: Callable[[], int]) -> Iterator[list[Given] | Exception]:
-    """Batches of the size that is wanted at that time, in which no id comes twice.
+    """Batches, each of the size that is wanted when it is begun, in which no id comes twice.
 
     An error of the source comes last, after what came before it.
     """
     batch: list[Given] = []
     ids: set[str] = set()
+    wanted = size()
     stream = iter(entities)
     while True:
         try:
@@ -50,9 +51,9 @@ def batches(entities: Iterable[Given], size: Callable[[], int]) -> Iterator[list
             yield error
             return
         name = repr(getattr(given[0], "id", None))
-        if len(batch) >= size() or name in ids:
+        if len(batch) >= wanted or name in ids:
             yield batch
-            batch, ids = [], set()
+            batch, ids, wanted = [], set(), size()
         batch.append(given)
         ids.add(name)
     yield batch

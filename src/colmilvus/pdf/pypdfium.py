@@ -63,9 +63,10 @@ def draw(file: File, number: int, dpi: float) -> Image.Image:
     with _page(file, number) as page:
         scale = drawing_scale(file, number, page.get_size(), dpi)
         bitmap = page.render(scale=scale, rev_byteorder=True)
-        try:
-            image: Image.Image = bitmap.to_pil()
-        finally:
+    try:
+        image: Image.Image = bitmap.to_pil()  # copies what lies in Python's memory, which others need not wait for
+    finally:
+        with _LOCK:
             bitmap.close()
     return image
 
