@@ -196,6 +196,49 @@ class TestMerging:
         assert articles.count({"page": 2}) == 0
         assert articles.count({"year": 2024}) == 1
 
+    def test_what_one_of_its_segments_has_is_not_the_parents(self, articles: Collection) -> None:
+        one, other = (Entity(name, "red", metadata={"title": "A", "x": x}) for x, name in enumerate("ab"))
+        articles.add(group([one, other], by="title"))
+        articles.add([replace(group([one], by="title")[0], text="Summary")])
+        (parent,) = articles.get(["A"])
+
+        assert (parent.text, parent.metadata) == ("Summary", {"title": "A"})
+
+    def test_a_blank_text_changes_nothing_whatever_it_comes_with(self, database: Path) -> None:
+        words = SegmentEmbedder(lambda texts: [[len(text), 1.0] for text in texts], name="lengths")
+        texts = {"a": "red", "b": "sea", "blank": " "}
+        chunks = [
+            Entity(name, text, metadata={"title": "A"} | ({"x": 1} if text.strip() else {}))
+            for name, text in texts.items()
+        ]
+        with Collection("once", words, uri=database, segments=True) as once:
+            once.add(group(chunks, by="title"))
+            expected = once.get(["A"])
+        with Collection("thrice", words, uri=database, segments=True) as thrice:
+            for chunk in chunks:
+                thrice.add(group([chunk], by="title"))
+            assert thrice.get(["A"]) == expected
+
+        assert expected[0].metadata == {"title": "A", "x": 1}
+
+    def test_a_parent_that_is_deleted_while_it_grows_is_whole_again_when_it_is_added_again(
+        self, articles: Collection, words: WordEmbedder
+    ) -> None:
+        chunks = [Entity(name, "red", metadata={"title": "A"}) for name in "abc"]
+        articles.add(group(chunks[:2], by="title"))
+        embed = words.embed_entities
+
+        def deleting(entities: Sequence[Entity]) -> list[MultiVector | Unreadable]:
+            articles.delete(["A"])
+            return embed(entities)
+
+        words.embed_entities = deleting  # type: ignore[method-assign]  # an embedder that is slower than somebody else
+        articles.add(group(chunks, by="title"))
+        words.embed_entities = embed  # type: ignore[method-assign]
+        articles.add(group(chunks, by="title"))
+
+        assert [segment.id for segment in articles.get(["A"])[0].segments] == ["a", "b", "c"]
+
     def test_a_picture_of_the_parent_stays_when_segments_are_added(self, articles: Collection) -> None:
         articles.add([Entity("a", image=Image.new("RGB", (4, 4), "red"), segments=(Segment("1", "red"),))])
         articles.add([Entity("a", segments=(Segment("2", "sea"),))])

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 import threading
 import zlib
 from pathlib import Path
@@ -279,3 +281,22 @@ def test_pillows_own_limits_are_left_as_they_are(tmp_path: Path) -> None:
         store.put(bomb(50_000, 50_000))
     assert before == Image.MAX_IMAGE_PIXELS
     assert TiffImagePlugin.READ_LIBTIFF is False
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit of this kind on files")
+def test_a_picture_of_which_the_disk_takes_only_a_part_is_not_kept(tmp_path: Path) -> None:
+    code = """
+import resource, signal, sys
+from PIL import Image
+from colmilvus.images import ImageStore
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (5000, resource.RLIM_INFINITY))
+try:
+    ImageStore(sys.argv[1]).put(Image.effect_noise((200, 200), 90).convert("RGB"))
+except OSError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=True)
+
+    assert "took only a part of a picture" in done.stdout or "File too large" in done.stdout
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]

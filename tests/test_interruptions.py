@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import linecache
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -145,6 +147,34 @@ def test_pictures_that_a_write_cut_short_left_behind_are_removed_at_the_next_ope
         if not was_cut:
             return
     pytest.fail("the write was still being cut short")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there it cannot be told whether another process lives")
+def test_what_another_process_is_storing_is_left_to_it_until_it_ends(database: Path, words: WordEmbedder) -> None:
+    with Collection("c", words, uri=database) as collection:
+        collection.add([Entity("a", "red", image=picture(1))])
+        (kept,) = pictures(database)
+    folder = database / "images" / "c"
+    being_stored = folder / "aa" / f"aa{'0' * 38}.jpg"
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        note = folder / "unfinished-1.json"
+        note.write_text(json.dumps([f"{socket.gethostname()} {other.pid}", [f"aa/{being_stored.name}"]]))
+        being_stored.parent.mkdir(exist_ok=True)
+        being_stored.write_bytes(kept.read_bytes())
+        with Collection("c", words, uri=database):
+            assert (note.exists(), being_stored.exists()) == (True, True)
+    with Collection("c", words, uri=database):
+        assert (note.exists(), being_stored.exists(), kept.exists()) == (False, False, True)
+
+
+def test_a_picture_that_has_disappeared_comes_back_with_the_next_add(database: Path, words: WordEmbedder) -> None:
+    with Collection("c", words, uri=database) as collection:
+        entities = [Entity("a", "red", image=picture(1))]
+        collection.add(entities)
+        pictures(database)[0].unlink()
+
+        assert collection.add(entities).replaced == 1
+        assert collection.get(["a"])[0].image == pictures(database)[0]
 
 
 def test_two_threads_that_store_one_id_leave_one_whole_entity(database: Path) -> None:

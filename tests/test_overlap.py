@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
+import sys
 import threading
 import time
 import warnings
@@ -148,6 +151,26 @@ class TestBehind:
             behind.hand(1)
             with pytest.raises(ValueError, match="no room"):
                 behind.wait()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no such signal to itself")
+def test_an_interrupt_while_waiting_to_hand_over_loses_nothing() -> None:
+    done: list[int] = []
+
+    def slowly(number: int) -> None:
+        time.sleep(0.3)
+        done.append(number)
+
+    def hand_over() -> None:
+        with Behind(slowly, 1) as behind:
+            threading.Timer(0.15, os.kill, (os.getpid(), signal.SIGINT)).start()
+            for number in range(10):
+                behind.hand(number)
+
+    with pytest.raises(KeyboardInterrupt):
+        hand_over()
+
+    assert done == [0, 1, 2]
 
 
 class TestAdding:

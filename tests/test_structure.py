@@ -49,7 +49,7 @@ LIBRARIES = {
     "colpali_engine": {"embedders"},
     "huggingface_hub": {"embedders"},
     "langchain_core": {"langchain"},
-    "llama_index": {"llama_index"},
+    "llama_index": {"embedders", "llama_index"},  # in embedders for its parsers, which take its documents only
     "milvus_lite": {"embedded"},
     "peft": {"embedders"},
     "pypdfium2": {"pdf"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 import os
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import replace
@@ -78,15 +79,15 @@ class Collection:
             if layout is None:
                 layout = self._create(asked, timeout)
             layout.spec.check_same(name, asked)
+            self._layout = layout
+            # absolute, because the paths of pictures travel with hits to other working directories
+            folder = (Path(uri).expanduser() if is_path(uri) else Path(images or ".")).absolute()
+            pictures = folder / "images" / name if is_path(uri) else images and folder / name
+            place = os.path.realpath(pictures) if is_path(uri) and pictures else f"{uri} {name}"
+            self._store = EntityStore(layout, ImageStore(pictures) if pictures else None, place)
         except BaseException:
             self._client.close()
             raise
-        self._layout = layout
-        # absolute, because the paths of pictures travel with hits to other working directories
-        folder = (Path(uri).expanduser() if is_path(uri) else Path(images or ".")).absolute()
-        pictures = folder / "images" / name if is_path(uri) else images and folder / name
-        place = os.path.realpath(pictures) if is_path(uri) and pictures else f"{uri} {name}"
-        self._store = EntityStore(layout, ImageStore(pictures) if pictures else None, place)
 
     def _create(self, asked: Mapping[str, Any], timeout: float) -> StructArrayLayout:
         if "dim" not in asked:
@@ -141,12 +142,9 @@ class Collection:
         if isinstance(entities, str | bytes | os.PathLike):
             raise InvalidInput(f"add takes entities; for the pages of files: add(read_pages({str(entities)!r}))")
         failures = getattr(entities, "failures", ())
-        bar = tqdm(
-            desc=self.name,
-            unit=" pages",
-            total=operator.length_hint(entities) or None,
-            disable=None if progress is None else not progress,
-        )
+        is_shown = sys.stderr.isatty() if progress is None else progress
+        total = (operator.length_hint(entities) or None) if is_shown else None
+        bar = tqdm(desc=self.name, unit=" pages", total=total, disable=not is_shown)
         with bar, _reading(entities) as source:
             report = Ingest(self._store, self.embedder, bar.update).run(_with_vectors(source, vectors), failures)
             bar.total = bar.n  # pages that could not be read were counted in beforehand

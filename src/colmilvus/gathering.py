@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from colmilvus.entity import Entity, MultiVector, Segment
 from colmilvus.errors import InvalidEntity
 
-__all__ = ["group", "in_order", "merged", "merged_vectors", "without"]
+__all__ = ["group", "in_order", "merged", "merged_vectors", "narrowed", "without"]
 
 DIGITS = re.compile(r"(\d+)")
 Value = TypeVar("Value")
@@ -135,6 +135,17 @@ def _own(entity: Entity) -> dict[str, Any]:
     """The metadata of an entity that are not merely what all its segments have in common."""
     shared = _common([segment.metadata for segment in entity.segments]) if entity.segments else {}
     return {key: value for key, value in entity.metadata.items() if key not in shared or shared[key] != value}
+
+
+def narrowed(entity: Entity, segments: tuple[Segment, ...]) -> Entity:
+    """The entity with only these of its segments.
+
+    Its own metadata stay. If it had those that all its segments have in common, it has those of the ones that stay.
+    """
+    common = _common([segment.metadata for segment in entity.segments])
+    had_them = bool(common) and all(entity.metadata.get(key) == value for key, value in common.items())
+    has_them = _common([segment.metadata for segment in segments]) if had_them else {}
+    return replace(entity, segments=segments, metadata={**has_them, **_own(entity)})
 
 
 def merged_vectors(segments: Sequence[Segment], *sources: tuple[Sequence[Segment], MultiVector]) -> MultiVector:

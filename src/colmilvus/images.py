@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import math
 import os
 import re
+import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import BytesIO
 from os import PathLike
 from pathlib import Path
@@ -28,6 +30,7 @@ READ_PIXELS = 80_000_000  # a larger picture is not decoded; below the size at w
 PICTURE_PIXELS = 16_000_000  # what is handed on has at most so many: A4 at 400 dpi, 48 MB as RGB
 PICTURE_EDGE = 16_384  # pixels; JPEG ends at 65,535
 FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")  # no EPS: it starts Ghostscript
+END_OF_JPEG = b"\xff\xd9"
 REFERENCE = re.compile(r"([0-9a-f]{2})/(\1[0-9a-f]{38})\.jpg")
 
 
@@ -106,8 +109,10 @@ class ImageStore:
         target = self.path(reference)
         if not target.exists():
             picture = open_image(image)
-            with _written_whole(target) as temporary, temporary.open("xb") as file:
-                picture.save(file, "JPEG", quality=90, subsampling=0)  # to a file: only then others run meanwhile
+            with _written_whole(target) as temporary:
+                with temporary.open("xb") as file:  # not into memory: only then other threads run meanwhile
+                    picture.save(file, "JPEG", quality=90, subsampling=0)
+                _check_whole(temporary)
         return reference
 
     def path(self, reference: str) -> Path:
@@ -120,6 +125,13 @@ class ImageStore:
         """Remove these pictures; those that are not there need no removing."""
         for reference in references:
             self.path(reference).unlink(missing_ok=True)
+
+    def remove_unfinished(self, seconds: float) -> None:
+        """Remove what was being written, by a process that was killed, longer ago than so many seconds."""
+        for path in self.folder.glob("??/.*.part"):
+            with suppress(OSError):  # a folder that may only be read, or somebody else was faster
+                if time.time() - path.stat().st_mtime > seconds:
+                    path.unlink()
 
     def references(self) -> Iterator[str]:
         """The references of all pictures that are kept, in order."""
@@ -140,6 +152,14 @@ def _written_whole(target: Path) -> Iterator[Path]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _check_whole(jpeg: Path) -> None:
+    """Raise OSError where the end is missing: Pillow does not notice when a disk takes only a part of it."""
+    with jpeg.open("rb") as file:
+        file.seek(-min(2, jpeg.stat().st_size), os.SEEK_END)
+        if file.read() != END_OF_JPEG:
+            raise OSError(errno.ENOSPC, "the disk took only a part of a picture", str(jpeg.parent))
 
 
 def _lazy(image: object) -> LazyImage:

@@ -37,8 +37,8 @@ def ahead(items: Iterable[Item], depth: int) -> Generator[Item]:
 class Behind(Generic[Item]):
     """Hands items to a function that runs in a thread of its own, in order, while at most ``depth`` wait.
 
-    A context manager: at its end everything that was handed over is done, also where it ends in an error. What the
-    function raises comes out of a later call, and what waits then is dropped.
+    A context manager: at its end everything that was handed over is done, also where it ends in an error or an
+    interrupt. What the function raises comes out of a later call, and what waits then is dropped.
     """
 
     def __init__(self, work: Callable[[Item], None], depth: int) -> None:
@@ -46,11 +46,15 @@ class Behind(Generic[Item]):
         self._depth = depth
         self._thread = ThreadPoolExecutor(1, "colmilvus-behind")
         self._waiting: deque[Future[None]] = deque()
+        self._has_failed = False
 
     def hand(self, item: Item) -> None:
-        """Hand over an item; waits while too many wait already."""
-        self._settle(self._depth)
-        self._waiting.append(self._thread.submit(self._work, item))
+        """Hand over an item; waits while too many wait already. An interrupt of the waiting loses nothing."""
+        try:
+            self._settle(self._depth)
+        finally:
+            if not self._has_failed:
+                self._waiting.append(self._thread.submit(self._work, item))
 
     def wait(self) -> None:
         """Wait until everything that was handed over is done."""
@@ -63,12 +67,16 @@ class Behind(Generic[Item]):
 
     def _settle(self, left: int) -> None:
         while len(self._waiting) > left:
+            first = self._waiting[0]
             try:
-                self._waiting.popleft().result()
+                first.result()
             except BaseException:
-                self._thread.shutdown(wait=False, cancel_futures=True)
-                self._waiting.clear()
+                if first.done() and first.exception() is not None:  # else the waiting was interrupted, not the work
+                    self._has_failed = True
+                    self._thread.shutdown(wait=False, cancel_futures=True)
+                    self._waiting.clear()
                 raise
+            self._waiting.popleft()
 
     def __enter__(self) -> Behind[Item]:
         return self

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import socket
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from uuid import uuid4
 from weakref import WeakValueDictionary
 
 from colmilvus.digest import digest_of
 from colmilvus.entity import Entity, ImageLike, MultiVector
-from colmilvus.errors import ColmilvusError, InvalidInput, UnreadableFile
+from colmilvus.errors import ColmilvusError, DatabaseError, InvalidInput, UnreadableFile
 from colmilvus.filters import one_of
 from colmilvus.gathering import merged, merged_vectors, without
 from colmilvus.images import ImageStore
@@ -22,6 +27,10 @@ from colmilvus.layouts.struct_array import Stored, StructArrayLayout
 
 __all__ = ["Change", "EntityStore", "Stored"]
 
+GONE = "was removed by somebody else while it was being added; add it again"
+OWNER = f"{socket.gethostname()} {os.getpid()}"
+ABANDONED = 3600.0
+"""Seconds after which what another process began, of which it cannot be told whether it lives, counts as cut short."""
 IDS = 500
 """Entities removed in one request."""
 
@@ -30,12 +39,13 @@ IDS = 500
 class Change:
     """An entity that is to be stored, or of one with segments those that are new, with their vectors.
 
-    ``vectors`` None is for one whose segments are all held, and whose metadata, text or picture is new.
+    ``vectors`` None is for one whose segments are all held, and whose metadata, text or picture is new. ``digest`` None
+    is for one that is given in part.
     """
 
     entity: Entity
     vectors: MultiVector | None
-    digest: str
+    digest: str | None
 
     @property
     def is_partial(self) -> bool:
@@ -73,17 +83,21 @@ class EntityStore:
         """Store entities, pictures first, and free what they replace.
 
         One with segments is merged with what is held of it, if that has the same version. Returns what was held under
-        the ids before, and the entities that were not stored, as their picture cannot be read.
+        the ids before, and the entities that were not stored, as their picture cannot be read or what was to be changed
+        is gone.
         """
         with self._held.lock:
             stored = self.layout.stored([change.entity.id for change in changes])
             referring, unreadable = self._referring(changes)
             touched = [entity.image for entity, _ in referring] + [before.image for before in stored.values()]
             with self._freeing(image for image in touched if isinstance(image, str)) as named:
-                records = list(self._records(list(self._drawn(referring, unreadable)), stored))
+                drawn = list(self._drawn(referring, unreadable))
+                records = list(self._records(drawn, stored))
                 self.layout.write(records, stored)
                 named.update(record.entity.image for record in records)
-        return stored, unreadable
+        written = {record.entity.id for record in records}
+        gone = [(change.entity, DatabaseError(GONE)) for change in drawn if change.entity.id not in written]
+        return stored, [*unreadable, *gone]
 
     def _records(self, changes: Sequence[Change], stored: Mapping[str, Stored]) -> Iterator[Record]:
         """The changes as they are to lie in rows, each with what is held of its entity and stays."""
@@ -150,8 +164,10 @@ class EntityStore:
         return self._images is not None and not self._images.path(self._images.reference(image)).exists()
 
     def lacks_picture(self, entity: Entity, stored: Stored) -> bool:
-        """Whether the entity has a picture, pictures are kept, and this one is not."""
-        return entity.image is not None and self._images is not None and not stored.image
+        """Whether the entity has a picture, pictures are kept, and this one is not, or has disappeared."""
+        if entity.image is None or self._images is None:
+            return False
+        return not stored.image or not self._images.path(stored.image).exists()
 
     def hydrated(self, entity: Entity) -> Entity:
         """The entity with its picture as a path, None where pictures are not kept."""
@@ -200,10 +216,10 @@ class EntityStore:
             return
         note = self._images.folder / f"unfinished-{uuid4().hex}.json"
         note.parent.mkdir(parents=True, exist_ok=True)
-        note.write_text(json.dumps(references))
+        note.write_text(json.dumps([OWNER, references]))
         yield named
         self._free([reference for reference in references if reference not in named])
-        note.unlink()
+        note.unlink(missing_ok=True)
 
     def _free(self, references: Sequence[str]) -> None:
         if self._images is not None and references:
@@ -214,9 +230,32 @@ class EntityStore:
             return
         with self._held.lock:
             for note in self._images.folder.glob("unfinished-*.json"):
-                with suppress(ValueError):  # cut short while it was written, so before anything that it announces
-                    self._free(json.loads(note.read_text()))
-                note.unlink()
+                with suppress(OSError):  # a folder that may only be read, or somebody else was faster
+                    self._finish(note)
+            self._images.remove_unfinished(ABANDONED)
+
+    def _finish(self, note: Path) -> None:
+        try:
+            owner, references = json.loads(note.read_text())
+        except ValueError:  # cut short while it was written, so before anything that it announces
+            owner, references = OWNER, []
+        if owner == OWNER or _has_ended(owner) or time.time() - note.stat().st_mtime > ABANDONED:
+            self._free(references)
+            note.unlink(missing_ok=True)
+
+
+def _has_ended(owner: str) -> bool:
+    """Whether a process of this machine is there no more; False where that cannot be told."""
+    host, _, number = owner.rpartition(" ")
+    if host != socket.gethostname() or sys.platform == "win32":
+        return False
+    try:
+        os.kill(int(number), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:  # of another user
+        return False
+    return False
 
 
 def _with_what_is_held(change: Change, held: Entity, vectors: MultiVector) -> Record:

@@ -15,6 +15,7 @@ from PIL import Image
 from colmilvus import Collection, Entity, MultiVector, Segment, Unreadable, group
 from colmilvus.embedder import Embedder, Query
 from colmilvus.embedders.cache import CachedEmbedder, cached
+from colmilvus.embedders.segments import SegmentEmbedder
 from colmilvus.embedders.static import StaticEmbedder
 from colmilvus.errors import InvalidInput
 from tests.test_overlap import Looking, pages
@@ -99,6 +100,38 @@ def test_other_settings_find_nothing_and_another_place_of_the_same_model_does(fo
         embedder = Counting(**settings)
         cached(embedder, folder).embed_queries(["red sea"])
         assert bool(embedder.asked) == is_asked, settings
+
+
+def test_another_splitter_and_other_dims_find_nothing(folder: Path) -> None:
+    def embedder(dim: int, split: Callable[[str], list[str]]) -> CachedEmbedder:
+        return cached(SegmentEmbedder(lambda texts: [[1.0] * dim for _ in texts], name="m", split_text=split), folder)
+
+    rows = []
+    for dim, split in ((2, str.split), (2, lambda text: [text]), (3, str.split), (2, str.split)):
+        (answer,) = embedder(dim, split).embed_entities([Entity("a", "three little words")])
+        assert isinstance(answer, MultiVector)
+        rows.append(answer.vectors.shape)
+    assert rows == [(3, 2), (1, 2), (3, 3), (3, 2)]
+
+
+def test_what_killed_processes_left_is_removed_and_what_others_write_is_not(folder: Path) -> None:
+    old, new = folder / "aa" / ".old.part", folder / "aa" / ".new.part"
+    outer = cached(WordEmbedder(), folder, max_bytes=100_000)
+    old.parent.mkdir()
+    for part in (old, new):
+        part.write_bytes(b"half")
+    os.utime(old, (time.time() - 7200,) * 2)
+    outer.embed_entities([Entity("a", "red")])
+
+    assert (old.exists(), new.exists()) == (False, True)
+
+
+def test_several_with_a_bound_keep_to_it_together(folder: Path) -> None:
+    several = [cached(WordEmbedder(), folder, max_bytes=20_000) for _ in range(4)]
+    for number in range(200):
+        several[number % 4].embed_entities([Entity("a", f"red sea {'blue ' * number}")])
+
+    assert sum(path.stat().st_size for path in folder.rglob("*.npy")) <= 1.3 * 20_000
 
 
 def test_queries_entities_and_segments_are_told_apart(folder: Path) -> None:

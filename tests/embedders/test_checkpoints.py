@@ -7,7 +7,9 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +135,36 @@ def test_without_a_network_it_is_told(tmp_path: Path) -> None:
     )
 
 
+def test_a_proxy_that_forbids_it_is_told(tmp_path: Path) -> None:
+    class Forbidding(BaseHTTPRequestHandler):
+        def do_CONNECT(self) -> None:
+            self.send_error(403)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Forbidding) as proxy:
+        thread = threading.Thread(target=proxy.serve_forever)
+        thread.start()
+        try:
+            address = f"http://127.0.0.1:{proxy.server_port}"
+            (told,) = fetching(
+                tmp_path / "home",
+                [{"name": "owner/model"}],
+                HF_ENDPOINT="https://hub.invalid",
+                HTTPS_PROXY=address,
+                https_proxy=address,
+                NO_PROXY="",
+                no_proxy="",
+            )
+        finally:
+            proxy.shutdown()
+            thread.join()
+
+    assert told.startswith("the model 'owner/model' ")
+    assert "403" in told
+
+
 @pytest.mark.parametrize("name", ["./nobody", "~/nobody", "/no/such/folder", "a/b/c"])
 def test_what_looks_like_a_path_is_not_looked_up_on_the_hub(name: str) -> None:
     with pytest.raises(UnusableModel, match="there is no folder"):
@@ -148,6 +180,37 @@ def test_the_content_is_the_same_wherever_the_files_lie_and_another_for_other_we
     assert fetch(model).content == fetch(tmp_path / "copy").content
     (tmp_path / "copy" / "model.safetensors").write_text("weightz")
     assert fetch(model).content != fetch(tmp_path / "copy").content
+
+
+def test_the_content_is_that_of_weights_and_settings(model: Path, tmp_path: Path) -> None:
+    more = {"onnx/config.json": "{}", "pytorch_model.bin": "the same", "tokenizer.json": "{}", "optimizer.pt": "x"}
+    cloned = write(tmp_path / "cloned", {"config.json": "{}", "model.safetensors": "weights", **more})
+    other = write(tmp_path / "other", {"config.json": '{"a": 1}', "model.safetensors": "weights"})
+
+    assert fetch(cloned).content == fetch(model).content != fetch(other).content
+
+
+@pytest.mark.parametrize(
+    ("files", "is_complete"),
+    [
+        ({"model.safetensors": "w"}, True),
+        ({"adapter_config.json": "{}", "adapter_model.safetensors": "w"}, True),
+        ({"training_args.bin": "x"}, False),
+        ({"1_Dense/model.safetensors": "w"}, False),
+        ({"model.safetensors": "w"}, False),
+        ({"model.safetensors": "w", "1_Dense/model.safetensors": "w"}, True),
+        ({"model.safetensors.index.json": '{"weight_map": {"a": "1.safetensors", "b": "2.safetensors"}}'}, False),
+    ],
+    ids=["whole", "adapter", "training", "no transformer", "no projection", "both", "an index alone"],
+)
+def test_what_is_on_this_machine_in_part_is_not_complete(
+    files: dict[str, str], is_complete: bool, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    kinds = {"": "models.Transformer", "1_Dense": "models.Dense", "2_Normalize": "models.Normalize"}
+    if request.node.callspec.id in ("no transformer", "no projection", "both"):
+        files["modules.json"] = json.dumps([{"path": path, "type": kind} for path, kind in kinds.items()])
+
+    assert fetch(write(tmp_path, {"config.json": "{}", **files})).is_complete is is_complete
 
 
 def test_of_large_weights_samples_are_read(tmp_path: Path) -> None:

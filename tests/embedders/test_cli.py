@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,11 +13,17 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from colmilvus import Collection, Entity
 from colmilvus.cli.app import app
-from colmilvus.cli.embedders import choose
+from colmilvus.cli.embedders import KEPT, _class_of, choose
+from colmilvus.embedders.colpali import ColPaliEmbedder
 from colmilvus.errors import InvalidInput
+from tests.documents import PRELUDE, ROOT
+from tests.embedders.cohere_server import KEY, CohereServer
+from tests.embedders.hub import Hub, serve_hub
 from tests.embedders.test_colpali import page
 from tests.pdfs import text_pdf
+from tests.test_cli import finished, program
 
 Folder = Callable[[str], Path]
 
@@ -110,6 +118,43 @@ class TestRemembered:
 
         assert run("index", "scan.pdf", "sea.pdf")[1].startswith("2 added, 3 unchanged")
 
+    def test_named_again_it_has_the_settings_that_it_had(self, checkpoint: Folder) -> None:
+        folder = checkpoint("ColIdefics3")
+        with Collection("pages", ColPaliEmbedder(folder, pool=3), uri="colmilvus.db") as pages:
+            pages.add([Entity("1", image=page((200, 260)))])
+
+        assert len(found("a line", "--embedder", f"colpali:{folder}")) == 1
+
+    def test_a_model_of_the_hub_is_remembered_with_its_revision(self, encoder: Folder, here: Path) -> None:
+        (here / "shim").mkdir()
+        (here / "shim" / "sitecustomize.py").write_text(PRELUDE)
+        environment = {"HF_HOME": str(here / "home"), "HF_HUB_OFFLINE": "0"}
+        environment["PYTHONPATH"] = f"{here / 'shim'}{os.pathsep}{ROOT}"
+        with serve_hub(Hub({"owner/small": {"main": encoder("single_vector")}})) as hub:
+            environment["HF_ENDPOINT"] = hub.address
+            named = ["--embedder", "segments:owner/small"]
+            indexed = finished(program("index", "sea.pdf", *named, cwd=here, **environment))
+            assert indexed.code == 0, indexed.err
+            asked = len(hub.asked)
+            assert asked > 0
+            searched = finished(program("search", "sharks", "--json", cwd=here, **environment))
+            assert (searched.code, len(searched.objects)) == (0, 2), searched.err
+            assert "--embedder segments:owner/small" in searched.err
+            assert finished(program("index", "sea.pdf", cwd=here, **environment)).code == 0
+            assert len(hub.asked) == asked
+
+    def test_what_it_was_made_with_is_named_also_where_a_key_is_missing(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        with CohereServer() as server:
+            monkeypatch.setenv("CO_API_KEY", KEY)
+            monkeypatch.setenv("CO_API_URL", server.url)
+            assert run("index", "sea.pdf", "--embedder", "cohere")[0] == 0
+        monkeypatch.delenv("CO_API_KEY")
+        code, _, err = run("search", "sharks")
+
+        assert code == 2
+        assert "collection 'pages' was made with --embedder cohere:embed-v4.0" in err
+        assert "CO_API_KEY" in err
+
     def test_a_model_that_is_gone_is_named_with_what_to_do(self, checkpoint: Folder, here: Path) -> None:
         shutil.copytree(checkpoint("ColQwen2"), here / "model")
         assert run("index", "scan.pdf", "--embedder", "colpali:model")[0] == 0
@@ -144,3 +189,8 @@ def test_what_names_no_embedder_is_refused(typed: str) -> None:
 def test_what_names_one_is_written_back_as_it_was_typed() -> None:
     for typed in ("static", "cohere", "cohere:embed-v4.0", "colpali:owner/model", "segments:/a/b:c"):
         assert str(choose(typed)) == typed
+
+
+def test_what_is_remembered_are_arguments_of_the_embedders() -> None:
+    for kind, names in KEPT.items():
+        assert set(names) <= set(inspect.signature(_class_of(kind)).parameters), kind

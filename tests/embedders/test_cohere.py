@@ -154,7 +154,7 @@ class TestConstruction:
             ("timeout", 0, "timeout is a number of seconds above 0; got 0"),
             ("max_wait", -1, "max_wait is a number of seconds from 0; got -1"),
             ("max_wait", float("inf"), "max_wait"),
-            ("split_text", 512, "split_text is a function, or an object with a method of that name; got 512"),
+            ("split_text", 512, "split_text is a function of a text, or an object with such a method; got 512"),
             ("base_url", "localhost:8080", "base_url is an address such as https://.*; got 'localhost:8080'"),
             ("base_url", "http://host:port", "base_url"),
             ("client", object(), r"client is a cohere\.ClientV2; got object"),
@@ -282,11 +282,35 @@ class TestTexts:
         assert len(rows(answer)) == len(splitter.split_text(text)) > 1
         assert server.requests[0]["texts"] == splitter.split_text(text)
 
+    def test_a_parser_of_llama_index_that_splits_documents_fits_as_it_is(
+        self, connect: Connect, server: CohereServer
+    ) -> None:
+        from llama_index.core.node_parser import MarkdownNodeParser
+
+        text = "# One\n\nwhales\n\n# Two\n\nsharks"
+        [answer] = connect(split_text=MarkdownNodeParser()).embed_entities([Entity("a", text)])
+
+        assert len(rows(answer)) == 2
+        assert server.requests[0]["texts"] == ["# One\n\nwhales", "# Two\n\nsharks"]
+
+    def test_pieces_may_be_documents(self, connect: Connect, server: CohereServer) -> None:
+        from langchain_core.documents import Document
+
+        connect(split_text=lambda text: [Document(word) for word in text.split()]).embed_entities(
+            [Entity("a", "one two")]
+        )
+
+        assert server.requests[0]["texts"] == ["one", "two"]
+
+    def test_one_question_in_place_of_a_list_is_refused(self, connect: Connect) -> None:
+        with pytest.raises(InvalidQuery, match=r"takes a list of queries: \['What"):
+            connect().embed_queries("What?")
+
     @pytest.mark.parametrize("split", [str.strip, lambda _: None, lambda text: [text, 3], lambda text: [text.encode()]])
     def test_a_splitter_that_gives_no_list_of_texts_is_refused(
         self, connect: Connect, split: Callable[[str], Any]
     ) -> None:
-        with pytest.raises(InvalidInput, match="split_text gives a list of texts for a text; for entity 'a' it gave"):
+        with pytest.raises(InvalidInput, match="split_text gives a list of texts for a text; for 'letters' it gave"):
             connect(split_text=split).embed_entities([Entity("a", "letters")])
 
     def test_at_most_96_go_into_a_request_and_come_back_in_order(self, server: CohereServer, connect: Connect) -> None:

@@ -20,7 +20,7 @@ from PIL import Image, ImageDraw
 from colmilvus import Collection, Entity, MultiVector, Segment, Unreadable, maxsim
 from colmilvus.embedder import Embedder
 from colmilvus.embedders.colpali import ColPaliEmbedder
-from colmilvus.errors import InvalidInput, InvalidQuery, UnusableModel
+from colmilvus.errors import InvalidInput, InvalidQuery, InvalidVectors, UnusableModel
 from colmilvus.images import open_image
 from colmilvus.pdf import read_pages
 
@@ -480,6 +480,18 @@ class TestCheckpoints:
         (folder / "model.safetensors").write_bytes(b"damaged")
         with pytest.raises(UnusableModel, match="cannot be loaded"):
             ColPaliEmbedder(folder)
+
+    def test_numbers_that_do_not_fit_are_no_vectors(self, checkpoint: Folder) -> None:
+        import torch
+
+        embedder = ColPaliEmbedder(checkpoint("ColQwen2"))
+        with torch.no_grad():
+            embedder._runner._model.custom_text_proj.bias.fill_(float("nan"))
+
+        with pytest.raises(InvalidVectors, match="take dtype='float32'"):
+            embedder.embed_queries(["a"])
+        with pytest.raises(InvalidVectors, match="take dtype='float32'"):
+            embedder.embed_entities([Entity("a", image=PAGES[0])])
 
     def test_a_checkpoint_without_a_processor_is_refused(self, checkpoint: Folder, tmp_path: Path) -> None:
         shutil.copytree(checkpoint("ColPali"), tmp_path / "c", ignore=shutil.ignore_patterns("*token*", "*process*"))

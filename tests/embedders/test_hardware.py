@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import subprocess
 import sys
@@ -69,6 +70,24 @@ def test_where_not_even_one_has_room_the_error_says_what_to_try() -> None:
     with pytest.raises(OutOfMemory, match=r"'cpu' for one item at a time: CUDA out of memory.*; try dtype='bfloat16'"):
         Batches(4, "cpu").run([1, 2, 3], embed)
     assert tried == [3, 1]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOMEM, "Cannot allocate memory"),
+        RuntimeError("unable to mmap 8 bytes from file <model.safetensors>: Cannot allocate memory (12)"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    ],
+)
+def test_memory_that_has_run_out_is_known_by_what_the_libraries_say(error: Exception) -> None:
+    assert is_out_of_memory(error)
+    assert not is_out_of_memory(OSError(errno.ENOENT, "no such file"))
+
+
+def test_a_device_can_be_named_as_torch_does() -> None:
+    assert choose_device(torch.device("cpu")) == "cpu"
+    assert Batches(None, "cpu:0").size == Batches(None, "cpu").size
 
 
 def test_other_errors_go_through() -> None:

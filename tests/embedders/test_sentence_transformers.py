@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,30 @@ class TestTexts:
         assert isinstance(read, MultiVector)
         assert embedder.embed_entities([]) == []
 
+    def test_several_threads_share_one_model(self, embedder: MultiVectorEmbedder) -> None:
+        entities = [Entity(str(n), f"{n} {LONG * (1 + n % 3)}") for n in range(6)]
+        expected = embedder.embed_entities(entities)
+        asked = embedder.embed_queries(TEXTS[2:])
+        wrong: list[object] = []
+
+        def work() -> None:
+            try:
+                for _ in range(8):
+                    answers = [*embedder.embed_entities(entities), *embedder.embed_queries(TEXTS[2:])]
+                    for answer, before in zip(answers, [*expected, *asked], strict=True):
+                        assert isinstance(answer, MultiVector)
+                        assert isinstance(before, MultiVector)
+                        np.testing.assert_allclose(answer.vectors, before.vectors, atol=1e-5)
+            except BaseException as error:
+                wrong.append(error)
+
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not wrong
+
     def test_a_question_longer_than_the_model_reads_is_told(self, embedder: MultiVectorEmbedder) -> None:
         with pytest.warns(UserWarning, match=r"a query of 60 tokens was cut to 2\d"):
             (vectors,) = embedder.embed_queries(["abc" * 20])
@@ -186,6 +211,13 @@ class TestPictures:
                 assert entity.image is not None
                 assert collection.search(open_image(entity.image), k=1)[0].entity.metadata["page"] == number
 
+    def test_a_long_question_is_cut_and_that_is_told(self, visual: Path) -> None:
+        embedder = MultiVectorEmbedder(visual)
+        with pytest.warns(UserWarning, match="was cut to 512"):
+            (long,) = embedder.embed_queries(["ab " * 1000])
+
+        assert len(long) < 600
+
     def test_a_text_is_no_page(self, visual: Path) -> None:
         (answer,) = MultiVectorEmbedder(visual).embed_entities([Entity("a", "only words")])
 
@@ -219,18 +251,22 @@ class TestModels:
         with pytest.raises(UnusableModel, match="stand in none of its files: sentence-transformers has made them up"):
             MultiVectorEmbedder(tmp_path / "c")
 
-    def test_weights_that_are_missing_are_told(self, encoder: Folder, tmp_path: Path) -> None:
+    @pytest.mark.parametrize(("gone", "count"), [("layer.1.attention.self.query.weight", 1), ("query.weight", 2)])
+    def test_weights_that_are_missing_are_told(self, encoder: Folder, tmp_path: Path, gone: str, count: int) -> None:
         from safetensors.torch import load_file, save_file
+        from transformers.utils import logging
 
         shutil.copytree(encoder("pylate"), tmp_path / "c")
         weights = load_file(tmp_path / "c" / "model.safetensors")
-        gone = next(name for name in weights if "layer.1.attention" in name)
-        save_file(
-            {name: value for name, value in weights.items() if name != gone}, tmp_path / "c" / "model.safetensors"
-        )
-
-        with pytest.raises(UnusableModel, match=r"lacks 1 of its weights, such as .*layer.1.attention"):
-            MultiVectorEmbedder(tmp_path / "c")
+        left = {name: value for name, value in weights.items() if not name.endswith(gone)}
+        assert len(weights) - len(left) == count
+        save_file(left, tmp_path / "c" / "model.safetensors")
+        logging.set_verbosity_error()  # which must not hide it
+        try:
+            with pytest.raises(UnusableModel, match=r"lacks 1 of its weights, such as .*attention.self.query"):
+                MultiVectorEmbedder(tmp_path / "c")
+        finally:
+            logging.set_verbosity_warning()
 
     def test_a_model_that_is_loaded_already_is_taken(self, encoder: Folder) -> None:
         from sentence_transformers import MultiVectorEncoder

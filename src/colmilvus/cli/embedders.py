@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from colmilvus.embedder import Embedder
 from colmilvus.embedders.checkpoints import NOT_FETCHED
-from colmilvus.errors import InvalidInput, UnusableModel
+from colmilvus.errors import ColmilvusError, InvalidInput, UnusableModel
 
 if TYPE_CHECKING:
     from colmilvus.layouts.spec import CollectionSpec
 
-__all__ = ["FORMS", "Choice", "choose", "make_remembered", "remembered"]
+__all__ = ["FORMS", "Choice", "as_remembered", "choose", "make_remembered", "remembered"]
 
 FORMS = "static, colpali:CHECKPOINT, multi-vector:MODEL, segments:MODEL, cohere or cohere:MODEL"
 KEPT: Mapping[str, tuple[str, ...]] = {
@@ -98,10 +99,20 @@ def remembered(spec: CollectionSpec) -> Choice | None:
     return Choice(kind, None if kind == "static" else str(model), options)
 
 
+def as_remembered(named: Choice, spec: CollectionSpec) -> Choice:
+    """The embedder that is named; if a collection was made with the same model, with the settings that it had then."""
+    before = remembered(spec)
+    if before is None or named.kind != before.kind or named.model is None:
+        return named
+    folder = Path(named.model).expanduser()
+    model = str(folder.absolute()) if folder.is_dir() else named.model
+    return replace(named, options=before.options) if model == before.model else named
+
+
 def make_remembered(name: str, spec: CollectionSpec) -> tuple[Choice, Embedder] | None:
     """What a collection was made with, if that has a name and is on this machine.
 
-    Raises UnusableModel, with how to name it, where it is not on this machine.
+    Raises UnusableModel, with how to name it, where it is not on this machine, or cannot be used as things are.
     """
     choice = remembered(spec)
     if choice is None:
@@ -113,4 +124,8 @@ def make_remembered(name: str, spec: CollectionSpec) -> tuple[Choice, Embedder] 
         raise UnusableModel(
             f"collection {name!r} was made with --embedder {choice}, which cannot be used as it is: {reason}; "
             f"name it to fetch it: --embedder {choice}"
+        ) from error
+    except ColmilvusError as error:
+        raise UnusableModel(
+            f"collection {name!r} was made with --embedder {choice}, which cannot be used as things are: {error}"
         ) from error

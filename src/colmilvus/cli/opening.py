@@ -10,7 +10,7 @@ from pathlib import Path
 
 import typer
 
-from colmilvus.cli.embedders import FORMS, Choice, make_remembered
+from colmilvus.cli.embedders import FORMS, Choice, as_remembered, make_remembered
 from colmilvus.collection import Collection
 from colmilvus.connection import connect, is_path
 from colmilvus.embedder import Embedder
@@ -62,19 +62,18 @@ class Database:
 
         Raises CollectionMismatch where it was made with an embedder that has no name here.
         """
-        with self.open(collection) as there:  # open until the end: to open the engine again takes time
-            embedder = named.make() if named else _remembered(there)
-            with self.create_or_open(collection, embedder) as ready:
-                yield ready
+        # open until the end: to open the engine again takes time
+        with self.open(collection) as there, self.create_or_open(collection, _chosen(there, named)) as ready:
+            yield ready
 
     def open_to_index(self, collection: str, named: Choice | None) -> Collection:
         """A collection to add to, which is made if there is none.
 
         With the embedder that is named, else with the one that it was made with, else with the static one.
         """
-        if named is None and self.holds(collection):
+        if self.holds(collection):
             with self.open(collection) as there:
-                return self.create_or_open(collection, _remembered(there))
+                return self.create_or_open(collection, _chosen(there, named))
         return self.create_or_open(collection, (named or Choice("static")).make())
 
     def collections(self) -> list[str]:
@@ -101,6 +100,10 @@ class Database:
             raise DatabaseError(
                 f"there is no database at {self.uri}; make one with: colmilvus index PATH --db {self.uri}"
             )
+
+
+def _chosen(collection: Collection, named: Choice | None) -> Embedder:
+    return as_remembered(named, collection.spec).make() if named else _remembered(collection)
 
 
 def _remembered(collection: Collection) -> Embedder:

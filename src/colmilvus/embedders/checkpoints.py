@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,10 @@ __all__ = ["NOT_FETCHED", "Checkpoint", "fetch"]
 READ_BY_MODELS = ("*.json", "*.jinja", "*.model", "*.txt", "*.metadata", "*.safetensors", "*.bin", "*.pt")
 WEIGHTS = (".safetensors", ".bin", ".pt")
 SKIPPED = ("*onnx*", "*openvino*", "*.msgpack", "*.h5", "original/*")
+NOT_READ = ("generation_config.json", "training_args.bin", "optimizer*", "scheduler*", "rng_state*")
 WHOLE_BYTES = 16 << 20
 NOT_FETCHED = "; without local_files_only it is fetched"
+WITH_WEIGHTS = ("Transformer", "Dense")
 SAMPLES = 64
 SAMPLE_BYTES = 16 << 10
 
@@ -47,12 +50,13 @@ class Checkpoint:
 
     @cached_property
     def content(self) -> str:
-        """A digest that is the same for the same files wherever they lie.
+        """A digest of weights and settings that is the same for the same model wherever it lies.
 
-        Of files of more than 16 MiB it reads 64 samples of 16 KiB: weights that were trained further differ in each.
+        Tokenizers and weights in a second format count for nothing, for not every library fetches them. Of files of
+        more than 16 MiB it reads 64 samples of 16 KiB: weights that were trained further differ in each.
         """
         digest = hashlib.sha256()
-        for path in self._files():
+        for path in self._deciding():
             size = path.stat().st_size
             digest.update(f"{path.relative_to(self.folder).as_posix()} {size}\n".encode())
             for block in _blocks(path, size):
@@ -61,22 +65,52 @@ class Checkpoint:
 
     def _files(self) -> list[Path]:
         found = {path for pattern in READ_BY_MODELS for path in self.folder.rglob(pattern) if path.is_file()}
-        return sorted(path for path in found if not any(part.startswith(".") for part in _parts(path, self.folder)))
+        return sorted(path for path in found if _is_read(path.relative_to(self.folder)))
+
+    def _weights(self) -> list[Path]:
+        """Its weights, in each folder in the format that is taken."""
+        found = [path for path in self._files() if path.suffix in WEIGHTS]
+        safe = {path.parent for path in found if path.suffix == ".safetensors"}
+        return [path for path in found if path.suffix == ".safetensors" or path.parent not in safe]
+
+    def _deciding(self) -> list[Path]:
+        settings = (
+            path for path in self._files() if fnmatch(path.name, "*config*.json") or path.name == "modules.json"
+        )
+        return sorted([*self._weights(), *settings])
 
     @property
     def has_weights(self) -> bool:
-        return any(path.suffix in WEIGHTS for path in self._files())
+        return bool(self._weights())
+
+    @property
+    def has_model_weights(self) -> bool:
+        """Whether there are weights besides those of an adapter."""
+        return any(not path.name.startswith("adapter_model") for path in self._weights())
+
+    def _weighted_folders(self) -> set[Path]:
+        """Where there must be weights: its own folder, or those of sentence-transformers' modules that have some."""
+        try:
+            modules = json.loads((self.folder / "modules.json").read_text(encoding="utf-8"))
+            kinds = {module["path"]: str(module["type"]).rpartition(".")[2] for module in modules}
+        except (OSError, ValueError, TypeError, KeyError):
+            return {self.folder}
+        return {self.folder / path for path, kind in kinds.items() if kind in WITH_WEIGHTS}
 
     @property
     def is_complete(self) -> bool:
-        """Whether there are weights, and every file of them that an index names."""
+        """Whether there are weights wherever there must be, and every file of them that an index names."""
         indexes = [self.read_json(path.name) or {} for path in self.folder.glob("*.index.json")]
         named = {name for index in indexes for name in index.get("weight_map", {}).values()}
-        return self.has_weights and all((self.folder / name).is_file() for name in named)
+        filled = {path.parent for path in self._weights()}
+        is_filled = bool(filled) and self._weighted_folders() <= filled
+        return is_filled and all((self.folder / name).is_file() for name in named)
 
 
-def _parts(path: Path, folder: Path) -> tuple[str, ...]:
-    return path.relative_to(folder).parts
+def _is_read(path: Path) -> bool:
+    hidden = any(part.startswith(".") for part in path.parts)
+    skipped = any(fnmatch(path.as_posix(), pattern) for pattern in SKIPPED)
+    return not (hidden or skipped or any(fnmatch(path.name, pattern) for pattern in NOT_READ))
 
 
 def _blocks(path: Path, size: int) -> Iterator[bytes]:
@@ -134,7 +168,7 @@ def _on_this_machine(name: str, revision: str | None) -> Checkpoint | None:
 def _from_hub(name: str, revision: str | None) -> Checkpoint:
     try:
         return _snapshot(name, revision, local_files_only=False)
-    except OSError as error:  # every error of the hub is one
+    except Exception as error:  # the hub's own are OSErrors, those of the HTTP libraries that it uses are not
         raise UnusableModel(_why_not(name, revision, error)) from error
 
 

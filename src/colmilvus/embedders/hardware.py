@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -26,18 +27,20 @@ ON_CPU = 4
 NO_MEMORY = (
     "out of memory",
     "can't allocate memory",
+    "cannot allocate memory",
     "not enough memory",
     "could not create a memory",
     "could not create a primitive",
     "bad_alloc",
+    "status_alloc_failed",
 )
-"""What a RuntimeError of torch or oneDNN says where a device has no memory left, and there is no class for it."""
+"""What a RuntimeError of torch, oneDNN or CUDA says where a device has no memory left, and there is no class for it."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def choose_device(asked: str | None) -> str:
+def choose_device(asked: str | torch.device | None) -> str:
     """The device that is asked for, else a CUDA or Apple GPU, else the CPU. Raises InvalidInput for one not here."""
     import torch
 
@@ -46,10 +49,11 @@ def choose_device(asked: str | None) -> str:
     try:
         torch.empty(1, device=asked)
     except (RuntimeError, AssertionError) as error:
-        here = ", ".join(["cpu", *(["cuda"] if torch.cuda.is_available() else [])])
+        others = (("cuda", torch.cuda.is_available()), ("mps", torch.backends.mps.is_available()))
+        here = ", ".join(["cpu", *(name for name, is_here in others if is_here)])
         reason = str(error).partition("\n")[0]
         raise InvalidInput(f"device={asked!r} cannot be used: {reason} (this torch has: {here})") from error
-    return asked
+    return str(asked)
 
 
 def choose_dtype(asked: str | None, device: str) -> torch.dtype:
@@ -75,7 +79,7 @@ def computes_slowly(dtype: torch.dtype, device: str) -> bool:
     """Whether the device has no instructions for this half precision, and torch imitates them number by number."""
     import torch
 
-    if device != "cpu" or dtype == torch.float32:
+    if torch.device(device).type != "cpu" or dtype == torch.float32:
         return False
     kind = "bf16" if dtype == torch.bfloat16 else "fp16"
     return not getattr(torch.ops.mkldnn, f"_is_mkldnn_{kind}_supported")()
@@ -126,7 +130,7 @@ class Batches:
     def __init__(self, size: int | None, device: str) -> None:
         if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 1):
             raise InvalidInput(f"batch_size is a number from 1, or None for what suits the device; got {size!r}")
-        self.size = size or (ON_CPU if device == "cpu" else ON_GPU)
+        self.size = size or (ON_CPU if device.startswith("cpu") else ON_GPU)
         self._device = device
 
     def run(self, items: Sequence[Item], embed: Callable[[Sequence[Item]], list[Result]]) -> list[Result]:
@@ -156,6 +160,8 @@ def is_out_of_memory(error: BaseException) -> bool:
     import torch
 
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    if isinstance(error, OSError) and error.errno == errno.ENOMEM:
         return True
     if isinstance(error, RuntimeError) and any(words in str(error).lower() for words in NO_MEMORY):
         return True

@@ -14,8 +14,8 @@ from colmilvus.errors import ColmilvusError, MissingExtra, OutOfMemory, Unusable
 
 __all__ = ["LoadReport", "importing", "loading"]
 
-MISSING = re.compile(r"^(\S+)\s*\|[^|\n]*MISSING", re.MULTILINE)
-"""A line of transformers' report on the weights that it did not find."""
+MISSING = re.compile(r"^(\S.*?)\s*\|[^|\n]*MISSING", re.MULTILINE)
+"""A line of transformers' report on weights that it did not find; those of like names in several layers share one."""
 
 
 @contextmanager
@@ -74,6 +74,8 @@ def loading(name: str, device: str) -> Iterator[LoadReport]:
     report, logger = LoadReport(), logging.getLogger("transformers.modeling_utils")
     had_bars = transformers_logging.is_progress_bar_enabled()
     transformers_logging.disable_progress_bar()
+    level = logger.level
+    logger.setLevel(logging.WARNING)  # whatever is to be shown
     logger.addFilter(report)
     try:
         yield report
@@ -85,8 +87,11 @@ def loading(name: str, device: str) -> Iterator[LoadReport]:
             raise OutOfMemory(
                 f"{name} does not fit into the memory of {device!r}: {reason}; try dtype='bfloat16' or a smaller model"
             ) from error
+        if "ignore_mismatched_sizes" in reason:  # advice for who loads it by hand
+            reason = "the shapes of its weights are not those that its config.json asks for"
         raise UnusableModel(f"{name} cannot be loaded: {reason}") from error
     finally:
         logger.removeFilter(report)
+        logger.setLevel(level)
         if had_bars:
             transformers_logging.enable_progress_bar()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from colmilvus.embedder import Query, Unreadable
 from colmilvus.entity import Entity, ImageLike
-from colmilvus.errors import InvalidQuery, UnreadableFile
+from colmilvus.errors import InvalidInput, InvalidQuery, UnreadableFile
 from colmilvus.images import open_image
 
 if TYPE_CHECKING:
@@ -45,6 +45,8 @@ def query_picture(query: Query) -> Image.Image:
         return model_picture(query)
     except UnreadableFile as error:
         raise InvalidQuery(f"the picture to ask with cannot be read: {error}") from error
+    except InvalidInput as error:
+        raise InvalidQuery(f"a query is a text or a picture: {error}") from error
 
 
 def embed_pictures(

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from colmilvus.embedder import Query, Setting, Unreadable
 from colmilvus.embedders.single_vector import load_encoder, single_vector_model
+from colmilvus.embedders.splitting import Splitter, splitting
 from colmilvus.entity import Entity, Metric, MultiVector
 from colmilvus.errors import InvalidInput, InvalidQuery, InvalidVectors
 
@@ -30,9 +31,10 @@ class SegmentEmbedder:
     sentence-transformers reads has several vectors. Blank ones get none. A query is one vector, by ``embed_query`` if
     it is given, a function of the same form.
 
-    At most ``batch_size`` texts are embedded at a time. Without ``dim`` the model is asked once, at construction.
-    Raises InvalidVectors where the model gives another number of vectors than there are texts, or vectors of another
-    length, InvalidInput for what is no model, and UnusableModel for one that cannot be had.
+    ``revision`` is a branch, tag or commit of a model on the hub. At most ``batch_size`` texts are embedded at a time.
+    Without ``dim`` the model is asked once, at construction. Raises InvalidVectors where the model gives another number
+    of vectors than there are texts, or vectors of another length, InvalidInput for what is no model, and UnusableModel
+    for one that cannot be had.
 
     >>> lengths = SegmentEmbedder(lambda texts: [[len(t), 1] for t in texts], name="lengths", split_text=str.split)
     >>> lengths.embed_entities([Entity("a", "three little words")])
@@ -46,14 +48,17 @@ class SegmentEmbedder:
         name: str | None = None,
         dim: int | None = None,
         metric: Metric = "COSINE",
-        split_text: Any = None,
+        split_text: Splitter | None = None,
         embed_query: Callable[[list[str]], ArrayLike] | None = None,
         settings: Mapping[str, Setting] | None = None,
         batch_size: int = 64,
+        revision: str | None = None,
         local_files_only: bool = False,
     ) -> None:
-        is_named = isinstance(model, str | Path)
-        offered = load_encoder(model, local_files_only=local_files_only) if is_named else single_vector_model(model)
+        if isinstance(model, str | Path):
+            offered = load_encoder(model, revision=revision, local_files_only=local_files_only)
+        else:
+            offered = single_vector_model(model)
         if not (name or offered.name):
             raise InvalidInput("a function has no name of its own, and a collection remembers it: pass name=")
         self.name = name or str(offered.name)
@@ -62,13 +67,13 @@ class SegmentEmbedder:
         self.settings: Mapping[str, Setting] = {**offered.settings, **(settings or {})}
         self._embed = offered.embed
         self._embed_query = embed_query or offered.embed_query
-        self._split_text = offered.split if split_text is None else _splitter(split_text)
+        self._split_text = offered.split if split_text is None else splitting(split_text)
         self._fit = offered.fit
         self._batch_size = batch_size
 
     def embed_entities(self, entities: Sequence[Entity]) -> list[MultiVector | Unreadable]:
         """One vector a segment for each entity, more for a long one; Unreadable for one without text."""
-        pieces = [self._pieces(entity) for entity in entities]
+        pieces = [self.texts_of(entity) for entity in entities]
         vectors = self._vectors(self._embed, [text for owned in pieces for _, text in owned])
         bounds = pairwise(accumulate(map(len, pieces), initial=0))
         return [
@@ -81,8 +86,8 @@ class SegmentEmbedder:
         vectors = self._vectors(self._embed_query, [_text(query) for query in queries])
         return [MultiVector(vector[None, :]) for vector in vectors]
 
-    def _pieces(self, entity: Entity) -> list[tuple[int, str]]:
-        """The texts of an entity that are not blank, each with the position of the segment that it is of."""
+    def texts_of(self, entity: Entity) -> list[tuple[int, str]]:
+        """The texts that are embedded of an entity, each with the position of the segment that it is of."""
         if entity.segments:
             texts: Iterable[str] = (segment.text for segment in entity.segments)
         else:
@@ -99,15 +104,6 @@ def _multi_vector(entity: Entity, positions: list[int], vectors: NDArray[np.floa
     if not positions:
         return Unreadable("no text")
     return MultiVector(vectors, positions if entity.segments else None)
-
-
-def _splitter(split_text: Any) -> Callable[[str], Iterable[str]]:
-    """The function that splits, out of itself or of a splitter of LangChain or LlamaIndex."""
-    method = getattr(split_text, "split_text", split_text)
-    if not callable(method):
-        raise InvalidInput(f"split_text is a function of a text, or an object with such a method; got {split_text!r}")
-    split: Callable[[str], Iterable[str]] = method
-    return split
 
 
 def _matrix(values: ArrayLike, texts: int, dim: int | None = None) -> NDArray[np.float32]:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MultiVectorEmbedder"]
 
+MAX_QUERY_TOKENS = 512
 SPARE = 2
 """Tokens left free in a window: a piece of a text can have one more alone than it had inside it."""
 
@@ -117,8 +118,8 @@ class MultiVectorEmbedder:
         return [MultiVector(rows[at]) for at in range(len(queries))]
 
     def _query_text(self, query: str) -> str:
-        text = self._texts.disarmed(query)
-        return text if self.reads_images else self._texts.cut(text, self._room("query"))
+        room = MAX_QUERY_TOKENS if self.reads_images else self._room("query")  # visual models name no length
+        return self._texts.cut(self._texts.disarmed(query), room)
 
     def _query_picture(self, query: Query) -> Any:
         if not self.reads_images:
@@ -151,8 +152,7 @@ class MultiVectorEmbedder:
         return {task: max(1, int(length or 512) - self._around(task)) for task, length in lengths.items()}
 
     def _around(self, task: str) -> int:
-        prompt = self._model.prompts.get(task) or ""
-        return len(self._model.tokenizer(prompt)["input_ids"])
+        return self._texts.length(self._model.prompts.get(task) or "")
 
     def _documents(self, items: Sequence[Any]) -> list[NDArray[np.float32]]:
         return self._encode(

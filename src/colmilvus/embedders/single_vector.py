@@ -77,14 +77,15 @@ def _named(model: Any) -> tuple[str, dict[str, Setting]]:
     return type(model).__name__, {"model": told} if isinstance(told, str) else {}
 
 
-def load_encoder(name: str | Path, *, local_files_only: bool = False) -> SingleVectorModel:
+def load_encoder(name: str | Path, *, revision: str | None = None, local_files_only: bool = False) -> SingleVectorModel:
     """The model of sentence-transformers in a folder, or of that name on the hub.
 
     Raises MissingExtra without the ``sentence-transformers`` extra, and UnusableModel where it cannot be had.
     """
     with importing("SegmentEmbedder", "sentence-transformers"):
         from sentence_transformers import SentenceTransformer
-    checkpoint, device = fetch(name, local_files_only=local_files_only), choose_device(None)
+    checkpoint = fetch(name, revision=revision, local_files_only=local_files_only)
+    device = choose_device(None)
     if not checkpoint.has_weights:
         raise UnusableModel(f"{checkpoint.name} holds no weights: no .safetensors and no .bin file")
     with loading(checkpoint.name, device) as report:
@@ -99,8 +100,7 @@ def load_encoder(name: str | Path, *, local_files_only: bool = False) -> SingleV
 
 def _encoder(model: Any, origin: Mapping[str, Setting]) -> SingleVectorModel:
     texts, lock, batches = Texts(model.tokenizer), threading.Lock(), Batches(None, model.device.type)
-    around = len(model.tokenizer("")["input_ids"])
-    room = max(1, int(model.max_seq_length or 512) - around)
+    room = max(1, int(model.max_seq_length or 512) - texts.length(""))
 
     def embedding(encode: Callable[..., Any]) -> Embed:
         def embed(batch: list[str]) -> ArrayLike:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -13,10 +14,13 @@ __all__ = ["Texts", "check_queries"]
 
 
 class Texts:
-    """What has to be done to users' texts before one tokenizer, a fast one of transformers, reads them."""
+    """What has to be done to users' texts before one tokenizer, a fast one of transformers, reads them.
+
+    Several threads may share it, also while the model uses its tokenizer.
+    """
 
     def __init__(self, tokenizer: Any) -> None:
-        self._tokenizer = tokenizer
+        self._tokenizer = copy.deepcopy(tokenizer)  # the model's own is set to pad and to cut, and back, by each call
         self._control = _pattern(str(token) for token in tokenizer.added_tokens_decoder.values())
 
     def disarmed(self, text: str) -> str:
@@ -55,6 +59,10 @@ class Texts:
             pieces.append(text[offsets[start][0] : offsets[end - 1][1]].strip())
             start = end
         return [piece for piece in pieces if piece]
+
+    def length(self, text: str) -> int:
+        """How many tokens the model makes of a text, those around it included."""
+        return len(self._tokenizer(text, verbose=False)["input_ids"])
 
     def _offsets(self, text: str) -> list[tuple[int, int]]:
         encoded = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)

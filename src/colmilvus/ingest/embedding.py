@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
@@ -13,6 +12,7 @@ import numpy as np
 from colmilvus.embedder import Embedder, Unreadable, reads_images
 from colmilvus.entity import Entity, MultiVector
 from colmilvus.errors import InvalidInput, InvalidVectors, UnreadableFile
+from colmilvus.gathering import narrowed
 from colmilvus.ingest.drawing import DrawnOnce
 from colmilvus.ingest.items import Item
 from colmilvus.layouts.checks import check_vectors
@@ -84,7 +84,7 @@ class Embedding:
             reason = f"its segment {entity.segments[index].id[:80]!r} has nothing to read in it, and is left out"
             self._report.unreadable.append(Problem.about(entity, reason))
         left = tuple(entity.segments[index] for index in read)
-        return replace(entity, segments=left), MultiVector(vectors.vectors, owners)
+        return narrowed(entity, left), MultiVector(vectors.vectors, owners)
 
     def _answers(self, entities: Sequence[Entity]) -> list[Answer]:
         if not entities:

@@ -9,7 +9,7 @@ from typing import TypeAlias
 from colmilvus.digest import digest_of
 from colmilvus.entity import Entity, MultiVector
 from colmilvus.errors import InvalidVectors
-from colmilvus.gathering import in_order, merged
+from colmilvus.gathering import in_order, merged, narrowed
 from colmilvus.layouts.checks import check_entity
 from colmilvus.store import EntityStore
 
@@ -23,12 +23,13 @@ Given: TypeAlias = tuple[Entity, "MultiVector | InvalidVectors | None"]
 class Item:
     """An entity that is to be stored; of one with segments that is held already, with those that are new.
 
-    ``is_held`` says that it has no new ones, and only its text, picture or metadata are to be stored.
+    ``is_held`` says that it has no new ones, and only its text, picture or metadata are to be stored. ``digest`` is
+    None where segments that are held are left out.
     """
 
     entity: Entity
     vectors: MultiVector | InvalidVectors | None
-    digest: str
+    digest: str | None
     is_held: bool = False
 
 
@@ -100,4 +101,6 @@ def _new(item: Item, held: Entity | None, store: EntityStore) -> Item | None:
     new = tuple(segment for segment in item.entity.segments if known.get(segment.id) != segment)
     if not new and merged(held, replace(item.entity, image=store.reference(item.entity.image))) == held:
         return None
-    return replace(item, entity=replace(item.entity, segments=new), is_held=not new)
+    if len(new) == len(item.entity.segments):
+        return item
+    return replace(item, entity=narrowed(item.entity, new), digest=None, is_held=not new)

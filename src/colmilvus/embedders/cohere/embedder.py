@@ -12,10 +12,12 @@ import numpy as np
 from colmilvus.embedder import Query, Setting, Unreadable
 from colmilvus.embedders.cohere.calls import Embedded, embed_all
 from colmilvus.embedders.cohere.connection import Connection
-from colmilvus.embedders.cohere.inputs import Content, Input, QueryForm, Reading, Splitter, Text
+from colmilvus.embedders.cohere.inputs import Content, Input, QueryForm, Reading, Text
 from colmilvus.embedders.cohere.models import Model
 from colmilvus.embedders.cohere.retrying import Patience
 from colmilvus.embedders.cohere.service import Service, Usage
+from colmilvus.embedders.splitting import Splitter
+from colmilvus.embedders.texts import check_queries
 from colmilvus.entity import Entity, Metric, MultiVector
 from colmilvus.errors import InvalidInput, warn
 
@@ -99,6 +101,10 @@ class CohereEmbedder:
         """What this embedder has had embedded so far."""
         return self._service.usage
 
+    def texts_of(self, entity: Entity) -> list[tuple[int, str]]:
+        """The texts that are embedded of an entity, each with the position of the segment that it is of."""
+        return [(part.segment, part.content) for part in self._reading.of_entity(entity) if isinstance(part, Text)]
+
     def embed_entities(self, entities: Sequence[Entity]) -> list[MultiVector | Unreadable]:
         """The vectors of each entity's texts, then of its picture; Unreadable where there is nothing to embed.
 
@@ -116,6 +122,7 @@ class CohereEmbedder:
 
         Raises InvalidQuery for a blank text, and for a picture that cannot be read or that this embedder does not see.
         """
+        check_queries(queries)
         inputs = [self._reading.of_query(query) for query in queries]
         embedded = self._embed(inputs, self._query_input_type, "ask more briefly")
         return [MultiVector(np.stack([embedded.vectors[place] for place in places])) for places in _places(inputs)]

@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import reprlib
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, TypeAlias
 
 from colmilvus.embedder import Query
+from colmilvus.embedders.splitting import Splitter, splitting
 from colmilvus.entity import Entity, ImageLike
 from colmilvus.errors import InvalidInput, InvalidQuery, UnreadableFile
 from colmilvus.images import open_image
 
-__all__ = ["Content", "Input", "Picture", "QueryForm", "Reading", "Splitter", "Text"]
+__all__ = ["Content", "Input", "Picture", "QueryForm", "Reading", "Text"]
 
 Content: TypeAlias = Literal["both", "text", "images"]
 QueryForm: TypeAlias = Literal["whole", "words"]
-
-
-class TextSplitter(Protocol):
-    """An object such as a text splitter of LangChain or a sentence splitter of LlamaIndex."""
-
-    def split_text(self, text: str) -> Iterable[str]: ...
-
-
-Splitter: TypeAlias = "Callable[[str], Iterable[str]] | TextSplitter"
 
 
 @dataclass(frozen=True)
@@ -54,7 +44,7 @@ class Reading:
         _check("query", query, ("whole", "words"))
         self.content = content
         self._query = query
-        self._split = _splitting(split_text)
+        self._split = splitting(split_text) if split_text is not None else _whole
 
     def of_entity(self, entity: Entity) -> list[Input]:
         """The segments of an entity; else the pieces of its text, and its picture."""
@@ -94,7 +84,7 @@ class Reading:
     def _pieces(self, entity: Entity, name: str) -> list[Text]:
         if not entity.text.strip():
             return []
-        return [Text(piece, name) for piece in _listed(self._split(entity.text), name) if piece.strip()]
+        return [Text(piece, name) for piece in self._split(entity.text) if piece.strip()]
 
     def _picture(self, query: ImageLike) -> Picture:
         if self.content == "text":
@@ -110,25 +100,10 @@ class Reading:
             raise InvalidQuery(f"a query is a text or a picture: {error}") from error
 
 
+def _whole(text: str) -> list[str]:
+    return [text]
+
+
 def _check(option: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
         raise InvalidInput(f"{option} is one of {', '.join(map(repr, choices))}; got {value!r}")
-
-
-def _listed(pieces: object, name: str) -> list[str]:
-    """What a splitter gave; one text alone would be taken apart into its letters."""
-    given = [*pieces] if isinstance(pieces, Iterable) and not isinstance(pieces, str) else [None]
-    texts = [piece for piece in given if isinstance(piece, str)]
-    if len(texts) != len(given):
-        raise InvalidInput(f"split_text gives a list of texts for a text; for {name} it gave {reprlib.repr(pieces)}")
-    return texts
-
-
-def _splitting(given: Splitter | None) -> Callable[[str], Iterable[str]]:
-    if given is None:
-        return lambda text: [text]
-    # A node parser of LlamaIndex can be called too, but takes nodes then.
-    split = getattr(given, "split_text", given)
-    if not callable(split):
-        raise InvalidInput(f"split_text is a function, or an object with a method of that name; got {given!r}")
-    return split

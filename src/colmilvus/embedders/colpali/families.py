@@ -76,7 +76,9 @@ def find_source(
 def _base(
     checkpoint: Checkpoint, adapter: Mapping[str, Any], revision: str | None, local_files_only: bool
 ) -> Checkpoint:
-    if (checkpoint.folder / "config.json").is_file():  # the whole model lies beside its adapter
+    if checkpoint.read_json("config.json") and checkpoint.has_model_weights:  # the whole model lies beside its adapter
+        if revision is not None:
+            raise UnusableModel(f"{checkpoint.name} holds its base itself, and none for base_revision={revision!r}")
         return checkpoint
     name = adapter.get("base_model_name_or_path")
     if not name:

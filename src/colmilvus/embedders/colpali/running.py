@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from colmilvus.errors import Unsupported
+from colmilvus.errors import InvalidVectors, Unsupported
 
 if TYPE_CHECKING:
     import torch
@@ -76,6 +76,11 @@ def _finds_image_rows(processor: Any) -> bool:
 
 
 def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Rows of length 1 again: half precision leaves them between 0.996 and 1.004."""
+    """Rows of length 1 again: half precision leaves them between 0.996 and 1.004.
+
+    Raises InvalidVectors for rows that are not finite, which none of float32 are.
+    """
+    if not np.isfinite(rows).all():
+        raise InvalidVectors("the model's numbers do not fit its precision: take dtype='float32', or 'bfloat16'")
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
     return np.asarray(np.divide(rows, norms, out=np.zeros_like(rows), where=norms > 0))
