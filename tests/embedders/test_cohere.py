@@ -457,7 +457,7 @@ class TestAtOnce:
     def test_when_one_fails_for_good_the_others_are_not_waited_for(
         self, server: CohereServer, connect: Connect
     ) -> None:
-        server.delay = lambda body: 1.5 if "text 0" in body["texts"] else 0.0
+        server.delay = lambda body: 4.0 if "text 0" in body["texts"] else 0.0
         server.always = lambda handler, body: (  # only the first is answered
             handler.send(200, server.answer(body))
             if "text 0" in body["texts"]
@@ -467,7 +467,7 @@ class TestAtOnce:
         with pytest.raises(EmbeddingServiceError, match="403"):
             connect(concurrency=2).embed_entities(texts(1000))
 
-        assert time.monotonic() - start < 1
+        assert time.monotonic() - start < 3
         assert len(server.requests) <= 3
 
     def test_and_those_that_wait_to_be_sent_again_give_up(self, server: CohereServer, connect: Connect) -> None:
@@ -480,7 +480,7 @@ class TestAtOnce:
         with pytest.raises(EmbeddingServiceError, match="403"):
             connect(concurrency=2, max_wait=100).embed_entities(texts(192))
 
-        deadline = time.monotonic() + 2
+        deadline = time.monotonic() + 10
         while any(thread.name.startswith("colmilvus-cohere") for thread in threading.enumerate()):
             assert time.monotonic() < deadline
             time.sleep(0.01)
