@@ -18,7 +18,7 @@ from PIL import Image
 from colmilvus import Collection, Entity, MultiVector, Unreadable
 from colmilvus.embedder import Query
 from colmilvus.entity import Metric
-from colmilvus.errors import UnreadableFile, warn
+from colmilvus.errors import EmbeddingServiceError, OutOfMemory, UnreadableFile, warn
 from colmilvus.images import open_image
 from colmilvus.ingest.drawing import AHEAD
 from colmilvus.overlap import Behind, ahead
@@ -222,7 +222,17 @@ class TestAdding:
         assert (report.added, [problem.id for problem in report.failed]) == (4, ["bad"])
         assert isinstance(report.failed[0].error, UnreadableFile)
 
-    @pytest.mark.parametrize("error", [RuntimeError("the service is down"), KeyboardInterrupt()])
+    @pytest.mark.parametrize(
+        "error",
+        [
+            RuntimeError("the service is down"),
+            KeyboardInterrupt(),
+            OutOfMemory("no room for one page"),
+            EmbeddingServiceError("Cohere refuses the key"),
+            MemoryError(),
+        ],
+        ids=lambda error: type(error).__name__,
+    )
     def test_what_was_embedded_before_an_error_is_stored(self, database: Path, error: BaseException) -> None:
         embedder = Looking()
         embed = embedder.embed_entities

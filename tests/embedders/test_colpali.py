@@ -381,6 +381,38 @@ class TestPictures:
 
 
 class TestRunning:
+    def test_no_layer_that_makes_words_of_rows_is_run(self, embedder: ColPaliEmbedder) -> None:
+        import torch
+
+        model: Any = embedder._runner._model
+        words = model.get_input_embeddings().num_embeddings
+        heads = [each for each in model.modules() if isinstance(each, torch.nn.Linear) and each.out_features == words]
+        run: list[object] = []
+        hooks = [head.register_forward_hook(lambda module, *_: run.append(module)) for head in heads]
+        embedder.embed_queries(["a"])
+        embedder.embed_entities([Entity("a", image=PAGES[0])])
+        for hook in hooks:
+            hook.remove()
+
+        assert not run
+
+    def test_questions_of_like_length_share_a_batch(
+        self, embedder: ColPaliEmbedder, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        batches: list[list[int]] = []
+        embed = embedder._runner.embed_texts
+
+        def watched(texts: Sequence[str]) -> list[NDArray[np.float32]]:
+            batches.append([len(text) for text in texts])
+            return embed(texts)
+
+        monkeypatch.setattr(embedder._runner, "embed_texts", watched)
+        monkeypatch.setattr(embedder._batches, "size", 2)
+        answers = embedder.embed_queries(["a" * length for length in (30, 1, 31, 2)])
+
+        assert batches == [[1, 2], [30, 31]]
+        assert len(answers[0]) > len(answers[1])
+
     @pytest.mark.parametrize("family", ["ColModernVBert"], indirect=True)
     def test_several_threads_share_one_model(self, embedder: ColPaliEmbedder) -> None:
         expected = embed(embedder, PAGES), embedder.embed_queries(QUERIES)
