@@ -4,12 +4,14 @@ BIN = .venv/bin
 export PIP_CACHE_DIR = $(CURDIR)/.cache/pip
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 CONSTRAINED = $(BIN)/python -m pip install --quiet --constraint tests/constraints.txt
-SANDBOX = HOME=$(CURDIR)/.cache/home TMPDIR=$(CURDIR)/.cache/tmp
+# One thread for each process of tests: PyTorch's, of several processes, wait for one another.
+SANDBOX = HOME=$(CURDIR)/.cache/home TMPDIR=$(CURDIR)/.cache/tmp OMP_NUM_THREADS=1
+JOBS = $(shell $(PYTHON) -c 'import os; print(min(4, 1 + (os.cpu_count() or 1)))')
 
 .PHONY: help demo test lint format bench build clean
 help:
 	@echo "make demo              find pages in sample reports; PDF=folder for your own files"
-	@echo "make test              run all tests"
+	@echo "make test              run all tests;  JOBS=1 in one process, ARGS='-k word' some of them"
 	@echo "make lint              check style and types;  make format  mend the style"
 	@echo "make bench PAGES=folder  score a folder of PDFs with questions; EMBEDDER=name for another than static"
 	@echo "make build             build the wheel;  make clean  remove all that was made"
@@ -19,7 +21,7 @@ demo: .venv/demo
 
 test: .venv/dev
 	@mkdir -p .cache/home .cache/tmp
-	$(SANDBOX) $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal $(ARGS)
+	$(SANDBOX) $(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal $(ARGS)
 
 lint: .venv/dev
 	$(BIN)/ruff check .
