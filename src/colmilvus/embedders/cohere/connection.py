@@ -83,9 +83,11 @@ def _key(given: str | None) -> str:
 
 
 def _address(base_url: str | None) -> dict[str, Any]:
-    """What tells the client its address; nothing for Cohere's own, or the one in the environment (CO_API_URL)."""
+    """What tells the client its address; nothing for Cohere's own."""
     import httpx
 
+    if base_url is None:
+        base_url = os.environ.get("CO_API_URL")  # cohere itself reads it once, when it is imported
     if base_url is None:
         return {}
     try:
