@@ -193,6 +193,8 @@ class TestModels:
     def test_what_is_no_model_and_no_splitter_is_refused(self) -> None:
         with pytest.raises(InvalidInput, match=r"takes a function .* got int"):
             SegmentEmbedder(7)
+        with pytest.raises(InvalidInput, match="revision= is for a model that is loaded here"):
+            SegmentEmbedder(Lengths(), name="lengths", revision="main")
         with pytest.raises(InvalidInput, match="pass name="):
             SegmentEmbedder(Lengths())
         with pytest.raises(InvalidInput, match="split_text is a function"):

@@ -57,6 +57,8 @@ class SegmentEmbedder:
     ) -> None:
         if isinstance(model, str | Path):
             offered = load_encoder(model, revision=revision, local_files_only=local_files_only)
+        elif revision is not None:
+            raise InvalidInput("revision= is for a model that is loaded here, by its name on the hub; leave it out")
         else:
             offered = single_vector_model(model)
         if not (name or offered.name):
