@@ -324,3 +324,31 @@ def test_token_level_and_single_vector_embedders_both_name_the_segments() -> Non
         assert isinstance(vectors, MultiVector)
         assert vectors.segments is not None
         assert sorted(set(vectors.segments.tolist())) == [0, 1]
+
+
+def test_parents_says_which_entity_holds_which_segments(articles: Collection) -> None:
+    articles.add(
+        [
+            Entity("A", segments=(Segment("a-1", "red"), Segment("a-2", "sea"))),
+            Entity("B", segments=(Segment("b-1", "tree"), Segment("a-2", "bird"))),
+        ]
+    )
+
+    assert articles.parents(["a-1", "none"]) == {"A": ["a-1"]}
+    assert articles.parents(["a-1", "a-2"]) == {"A": ["a-1", "a-2"], "B": ["a-2"]}
+    assert articles.parents([]) == {}
+
+
+def test_a_segment_can_be_taken_out_of_one_of_its_entities(articles: Collection) -> None:
+    articles.add([Entity(name, segments=(Segment("x", "red"), Segment(f"{name}-1", "sea"))) for name in ("A", "B")])
+
+    assert articles.delete(["B", "none"], segments=["x", "A-1"]) == 1
+    assert articles.parents(["x", "A-1", "B-1"]) == {"A": ["A-1", "x"], "B": ["B-1"]}
+
+
+def test_without_segments_there_are_no_parents(notes: Collection) -> None:
+    notes.add([Entity("a", "red")])
+
+    assert notes.parents(["a"]) == {}
+    assert notes.delete(["a"], segments=["a"]) == 0
+    assert notes.count() == 1

@@ -35,9 +35,11 @@ ALLOWED: dict[str, set[str]] = {
     "store": VALUES | {"digest", "gathering", "images", "layouts"},
     "ingest": VALUES | {"digest", "embedder", "gathering", "images", "layouts", "overlap", "report", "store"},
     "search": VALUES | {"embedder", "layouts", "ranking"},
+    "opening": VALUES | {"embedder"},
     "collection": VALUES
-    | {"embedder", "images", "layouts", "ranking", "connection", "report", "store", "ingest", "search"},
-    "langchain": VALUES | {"collection", "pdf", "embedder", "embedders", "images"},
+    | {"embedder", "images", "layouts", "ranking", "connection", "opening", "report", "store", "ingest", "search"},
+    "langchain": VALUES
+    | {"collection", "pdf", "embedder", "embedders", "gathering", "images", "ranking", "digest", "search"},
     "llama_index": VALUES | {"collection", "pdf", "embedder", "embedders", "images"},
     "cli": VALUES | {"collection", "pdf", "embedder", "embedders", "embedded", "report", "connection", "images"},
     "__main__": {"cli"},

@@ -22,11 +22,13 @@ from colmilvus.errors import CollectionNotFound, ColmilvusError, InvalidInput, I
 from colmilvus.filters import Filter, equal, to_expression
 from colmilvus.images import ImageStore
 from colmilvus.ingest import Ingest, multi_vector_for
+from colmilvus.layouts.checks import check_entity
 from colmilvus.layouts.spec import CollectionSpec
 from colmilvus.layouts.struct_array import StructArrayLayout
-from colmilvus.ranking import Fusion
+from colmilvus.opening import asked, check_embedder, check_name
+from colmilvus.ranking import Fusion, diverse
 from colmilvus.report import AddReport
-from colmilvus.search import Search, is_vectors
+from colmilvus.search import Search, check_number, check_relevance, check_similarity, is_vectors
 from colmilvus.store import EntityStore
 
 __all__ = ["Collection"]
@@ -67,18 +69,18 @@ class Collection:
         images: str | Path | None = None,
         timeout: float = 60.0,
     ) -> None:
-        _check_name(name)
-        _check_embedder(embedder)
+        check_name(name)
+        check_embedder(embedder)
         self.name = name
         self.uri = str(uri)
         self.embedder = embedder
-        asked = _asked(embedder, dim, metric, capacity, segments, fields, analyzer)
+        told = asked(embedder, dim, metric, capacity, segments, fields, analyzer)
         self._client = connect(uri, token, timeout=timeout)
         try:
             layout = StructArrayLayout.open(self._client, name, timeout=timeout)
             if layout is None:
-                layout = self._create(asked, timeout)
-            layout.spec.check_same(name, asked)
+                layout = self._create(told, timeout)
+            layout.spec.check_same(name, told)
             self._layout = layout
             # absolute, because the paths of pictures travel with hits to other working directories
             folder = (Path(uri).expanduser() if is_path(uri) else Path(images or ".")).absolute()
@@ -89,12 +91,12 @@ class Collection:
             self._client.close()
             raise
 
-    def _create(self, asked: Mapping[str, Any], timeout: float) -> StructArrayLayout:
-        if "dim" not in asked:
+    def _create(self, told: Mapping[str, Any], timeout: float) -> StructArrayLayout:
+        if "dim" not in told:
             raise CollectionNotFound(
                 f"there is no collection {self.name!r} in {self.uri}; pass an embedder, or dim=, to make it"
             )
-        spec = CollectionSpec(**asked)
+        spec = CollectionSpec(**told)
         try:
             return StructArrayLayout.create(self._client, self.name, spec, timeout=timeout)
         except ColmilvusError:
@@ -149,6 +151,10 @@ class Collection:
             report = Ingest(self._store, self.embedder, bar.update).run(_with_vectors(source, vectors), failures)
             bar.total = bar.n  # pages that could not be read were counted in beforehand
             return report
+
+    def check(self, entity: Entity) -> None:
+        """Raise InvalidEntity where ``add`` would refuse the entity for what it holds; nothing is embedded or sent."""
+        check_entity(entity, self._layout.spec)
 
     @overload
     def search(
@@ -210,6 +216,41 @@ class Collection:
         shown = [[replace(hit, entity=self._store.hydrated(hit.entity)) for hit in hits] for hits in answers]
         return shown if several else shown[0]
 
+    def search_diverse(
+        self,
+        query: Query | MultiVector | NDArray[Any],
+        k: int = 10,
+        *,
+        candidates: int = 50,
+        relevance: float = 0.5,
+        filter: Filter | None = None,
+        per_document: int | None = None,
+    ) -> list[Hit]:
+        """``k`` of the ``candidates`` that match best by late interaction, so that they do not repeat each other.
+
+        The next is the one with the largest ``relevance`` x similarity - (1 - ``relevance``) x likeness to one that is
+        chosen already, where two are alike by the cosine of the means of their vectors. The first is the best match.
+        ``relevance`` is from 0 to 1; with 1 this is ``search``. What was removed meanwhile is left out.
+
+        Raises InvalidQuery for the metric L2, which has no similarity, and what ``search`` raises.
+
+        Source: Carbonell and Goldstein, "The Use of MMR", SIGIR 1998.
+        """
+        check_similarity("a diverse search", "late_interaction", self.metric)
+        check_relevance(relevance)
+        check_number("k", k)
+        check_number("candidates", candidates)
+        hits = self.search(query, max(k, candidates), filter=filter, mode="late_interaction", per_document=per_document)
+        vectors = self.multi_vectors([hit.entity.id for hit in hits])
+        there = [hit for hit in hits if hit.entity.id in vectors]
+        chosen = diverse(
+            [hit.similarity or 0.0 for hit in there],
+            [vectors[hit.entity.id] for hit in there],
+            k,
+            relevance,
+        )
+        return [there[index] for index in chosen]
+
     def _mode_for(self, queries: Sequence[Any]) -> SearchMode:
         textual = all(isinstance(query, str) for query in queries)
         return preferred_mode(self.embedder) if textual else "late_interaction"
@@ -225,6 +266,10 @@ class Collection:
         sizes = {name: stored.sizes for name, stored in self._layout.stored(_id_list(ids)).items()}
         return {name: vectors for name, (_, vectors) in self._layout.contents(sizes).items()}
 
+    def parents(self, segments: Sequence[str]) -> dict[str, list[str]]:
+        """The ids of the entities that hold any of these segments, each with the ids of those that it holds."""
+        return self._layout.parents(_id_list(segments)) if self._layout.spec.segments else {}
+
     def delete(
         self,
         ids: Sequence[str] | None = None,
@@ -235,16 +280,18 @@ class Collection:
     ) -> int:
         """Remove entities by id, by filter, or all of one document, with their pictures; return how many there were.
 
-        ``segments`` removes segments by id out of whatever entities have them, and leaves their others; an entity goes
-        with its last one. Raises InvalidInput where none of the four is given, or more than one. Unknown ids are no
-        error.
+        ``segments`` removes segments by id out of whatever entities have them, or with ``ids`` out of these alone, and
+        leaves their others; an entity goes with its last one. Raises InvalidInput where none of the four is given, or
+        more than one, ids beside segments excepted. Unknown ids are no error.
         """
-        if sum(given is not None for given in (ids, filter, document, segments)) != 1:
+        if sum(given is not None for given in (ids if segments is None else None, filter, document, segments)) != 1:
             raise InvalidInput("delete takes ids, or filter=, document= or segments=; to remove everything use drop()")
+        if segments is not None:
+            if not self._layout.spec.segments:
+                return 0
+            return self._store.delete_segments(_id_list(segments), None if ids is None else _id_list(ids))
         if ids is not None:
             return self._store.delete(_id_list(ids))
-        if segments is not None:
-            return self._store.delete_segments(_id_list(segments)) if self._layout.spec.segments else 0
         if document is not None:
             return self._store.delete_matching(equal("document", document))
         expression = to_expression(filter, self._layout.spec.fields)
@@ -315,45 +362,3 @@ def _id_list(ids: Iterable[str]) -> list[str]:
         if not isinstance(name, str):
             raise InvalidInput(f"an id is a string, not {name!r}")
     return listed
-
-
-def _check_embedder(embedder: Embedder | None) -> None:
-    if embedder is not None and (isinstance(embedder, type) or not isinstance(embedder, Embedder)):
-        raise InvalidInput(
-            f"an embedder is an object with name, dim, metric, settings, embed_entities and embed_queries, "
-            f"such as StaticEmbedder(); got {embedder!r}"
-        )
-
-
-def _check_name(name: str) -> None:
-    if not (isinstance(name, str) and name.isascii() and name.isidentifier() and len(name) <= 255):
-        raise InvalidInput(
-            f"a collection's name has letters, digits and underscores, does not start with a digit and has at most "
-            f"255 characters; {name!r} does not fit"
-        )
-
-
-def _asked(
-    embedder: Embedder | None,
-    dim: int | None,
-    metric: Metric | None,
-    capacity: int | None,
-    segments: bool | None,
-    fields: Mapping[str, type] | None,
-    analyzer: str | Mapping[str, Any] | None,
-) -> dict[str, Any]:
-    """What the caller said about the collection; what was left open is left out."""
-    asked: dict[str, Any] = {
-        "dim": dim,
-        "metric": metric,
-        "capacity": capacity,
-        "segments": segments,
-        "fields": fields,
-        "analyzer": {"type": analyzer} if isinstance(analyzer, str) else analyzer,
-    }
-    if embedder is not None:
-        if dim not in (None, embedder.dim) or metric not in (None, embedder.metric):
-            raise InvalidInput(f"embedder {embedder.name!r} has dim and metric of its own; leave dim= and metric= out")
-        own = {"dim": embedder.dim, "metric": embedder.metric, "embedder": embedder.name}
-        asked |= {**own, "settings": dict(embedder.settings)}
-    return {name: value for name, value in asked.items() if value is not None}

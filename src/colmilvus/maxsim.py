@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from colmilvus.entity import Metric, MultiVector
 from colmilvus.errors import InvalidVectors
 
-__all__ = ["maxsim", "similarities"]
+__all__ = ["maxsim", "similarities", "unit"]
 
 
 def maxsim(query: MultiVector | ArrayLike, document: MultiVector | ArrayLike, metric: Metric = "COSINE") -> float:
@@ -40,7 +40,7 @@ def similarities(
         raise InvalidVectors(f"the query has vectors of {q.dim} dimensions, the document of {d.dim}")
     left, right = q.vectors.astype(np.float64), d.vectors.astype(np.float64)
     if metric == "COSINE":
-        left, right = _unit(left), _unit(right)
+        left, right = unit(left), unit(right)
     products: NDArray[np.float64] = left @ right.T
     if metric != "L2":
         return products
@@ -48,6 +48,8 @@ def similarities(
     return np.asarray(np.maximum(squares - 2 * products, 0))
 
 
-def _unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+def unit(vectors: ArrayLike) -> NDArray[np.float64]:
+    """The vectors ``(n, dim)`` scaled to length 1, float64; zero vectors stay as they are."""
+    vectors = np.asarray(vectors, dtype=np.float64)
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.asarray(np.divide(vectors, norms, out=np.zeros_like(vectors), where=norms > 0))

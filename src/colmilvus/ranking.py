@@ -9,9 +9,10 @@ from typing import Literal, Protocol, TypeAlias, TypeVar
 import numpy as np
 
 from colmilvus.entity import Metric, MultiVector, Segment
-from colmilvus.maxsim import similarities
+from colmilvus.maxsim import similarities as similarities_of
+from colmilvus.maxsim import unit
 
-__all__ = ["Fusion", "at_most_per_document", "fuse", "segment_similarities", "similarity_of"]
+__all__ = ["Fusion", "at_most_per_document", "diverse", "fuse", "segment_similarities", "similarity_of"]
 
 Fusion: TypeAlias = Literal["min_max", "rrf"]
 NOISE = 1e-6
@@ -34,7 +35,7 @@ def segment_similarities(
     """Each segment with its own MaxSim, made comparable like the entity's, best first. For L2 the plain MaxSim."""
     if vectors.segments is None:
         return ()
-    matches = similarities(query, vectors, metric)
+    matches = similarities_of(query, vectors, metric)
     scored = []
     for index, segment in enumerate(segments):
         own = matches[:, vectors.segments == index]
@@ -73,6 +74,25 @@ def _min_max(ranking: Mapping[str, float]) -> dict[str, float]:
 def _reciprocal_ranks(ranking: Mapping[str, float]) -> dict[str, float]:
     best_first = sorted(ranking, key=lambda name: ranking[name], reverse=True)
     return {name: 1 / (RRF_CONSTANT + rank) for rank, name in enumerate(best_first, start=1)}
+
+
+def diverse(similarities: Sequence[float], items: Sequence[MultiVector], k: int, relevance: float) -> list[int]:
+    """The indices of ``k`` items by maximal marginal relevance, in the order in which they are chosen.
+
+    Two items are alike by the cosine of the means of their vectors, each scaled to unit length beforehand.
+    """
+    if not items:
+        return []
+    means = unit(np.stack([unit(item.vectors).mean(axis=0) for item in items]))
+    left = list(range(len(items)))
+    chosen = [max(left, key=lambda index: similarities[index])]
+    left.remove(chosen[0])
+    alike = means @ means[chosen[0]]
+    while left and len(chosen) < k:
+        gain = [relevance * similarities[index] - (1 - relevance) * float(alike[index]) for index in left]
+        chosen.append(left.pop(int(np.argmax(gain))))
+        alike = np.maximum(alike, means @ means[chosen[-1]])
+    return chosen
 
 
 class _OfDocument(Protocol):

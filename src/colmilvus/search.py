@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from colmilvus.embedder import Embedder, SearchMode
-from colmilvus.entity import Entity, Hit, MultiVector, Segment
+from colmilvus.entity import Entity, Hit, Metric, MultiVector, Segment
 from colmilvus.errors import InvalidQuery, InvalidVectors
 from colmilvus.filters import all_of
 from colmilvus.layouts.struct_array import Found, StructArrayLayout
 from colmilvus.maxsim import maxsim
 from colmilvus.ranking import Fusion, at_most_per_document, fuse, segment_similarities, similarity_of
 
-__all__ = ["Search"]
+__all__ = ["Search", "check_number", "check_relevance", "check_similarity", "is_vectors"]
 
 LIMIT = 16_384
 """Most rows that Milvus gives for one query (``quotaAndLimits.limits.topK``)."""
@@ -60,9 +60,9 @@ class Search:
     def _check(self, mode: SearchMode) -> None:
         if mode not in ("late_interaction", "text", "hybrid"):
             raise InvalidQuery(f"mode is 'late_interaction', 'text' or 'hybrid', not {mode!r}")
-        _check_number("k", self.k)
+        check_number("k", self.k)
         if self.per_document is not None:
-            _check_number("per_document", self.per_document)
+            check_number("per_document", self.per_document)
         if self.fusion not in (None, "min_max", "rrf"):
             raise InvalidQuery(f"fusion is 'min_max' or 'rrf', not {self.fusion!r}")
         if self.fusion is not None and mode != "hybrid":
@@ -73,10 +73,7 @@ class Search:
             self._check_threshold(mode)
 
     def _check_threshold(self, mode: SearchMode) -> None:
-        if mode != "late_interaction" or self.layout.spec.metric == "L2":
-            what = f"mode={mode!r}" if mode != "late_interaction" else "the metric L2"
-            instead = "search with mode='late_interaction'" if self.layout.spec.metric != "L2" else "use COSINE or IP"
-            raise InvalidQuery(f"{what} has no similarity that compares across queries; for min_similarity {instead}")
+        check_similarity("min_similarity", mode, self.layout.spec.metric)
         least = self.min_similarity
         if isinstance(least, str) or not math.isfinite(least or 0):
             raise InvalidQuery(f"min_similarity is a number, such as 0.5, not {least!r}")
@@ -242,7 +239,21 @@ def is_vectors(query: Any) -> bool:
     return nested and bool(query[0]) and isinstance(query[0][0], int | float)
 
 
-def _check_number(name: str, value: Any) -> None:
+def check_similarity(what: str, mode: SearchMode, metric: Metric) -> None:
+    """Raise InvalidQuery where hits have no similarity that compares across queries, which ``what`` needs."""
+    if mode != "late_interaction" or metric == "L2":
+        lacking = f"mode={mode!r}" if mode != "late_interaction" else "the metric L2"
+        instead = "search with mode='late_interaction'" if metric != "L2" else "use COSINE or IP"
+        raise InvalidQuery(f"{lacking} has no similarity that compares across queries; for {what} {instead}")
+
+
+def check_relevance(value: Any) -> None:
+    """Raise InvalidQuery for anything but a number from 0 to 1."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise InvalidQuery(f"relevance is a number from 0 (all for diversity) to 1 (none), not {value!r}")
+
+
+def check_number(name: str, value: Any) -> None:
     try:
         number = operator.index(value)
     except TypeError:

@@ -116,11 +116,16 @@ class EntityStore:
             elif change.vectors is not None:
                 yield Record(change.entity, change.vectors, {"digest": change.digest})
 
-    def delete_segments(self, ids: Iterable[str]) -> int:
-        """Remove these segments from the entities that have them, and entities that have no others; return how many."""
+    def delete_segments(self, ids: Iterable[str], of: Iterable[str] | None = None) -> int:
+        """Remove these segments from the entities that have them, and entities that have no others; return how many.
+
+        ``of`` has the ids of the entities that are meant, None for all.
+        """
         wanted = frozenset(ids)
         with self._held.lock:
-            held = self.layout.contents(self.layout.holding(sorted(wanted)))
+            holding = self.layout.holding(sorted(wanted))
+            meant = holding.keys() if of is None else holding.keys() & set(of)
+            held = self.layout.contents({name: holding[name] for name in sorted(meant)})
             for name, (entity, vectors) in held.items():
                 left = without(entity, vectors, wanted)
                 if left is None:

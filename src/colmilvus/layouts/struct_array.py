@@ -224,6 +224,14 @@ class StructArrayLayout:
                 found[row["id"]] = row["internal"]["sizes"]
         return found
 
+    def parents(self, segments: Sequence[str]) -> dict[str, list[str]]:
+        """The ids of the entities with any of these segments, each with those that it has."""
+        found: dict[str, list[str]] = {}
+        for some in _batches(segments, IDS):
+            for row in self._rows(contains_any(SEGMENT_IDS, some), ["id", SEGMENT_IDS]):
+                found.setdefault(row["id"], []).extend(name for name in row[SEGMENT_IDS] if name in set(some))
+        return found
+
     def _first_rows(self, ids: Sequence[str], fields: Sequence[str]) -> list[Mapping[str, Any]]:
         keys = [key_of(name) for name in ids]
         return [row for some in _batches(keys, IDS) for row in self._read(one_of("key", some), fields)]
