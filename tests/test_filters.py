@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from pymilvus import DataType, MilvusClient
 
+from colmilvus import Collection, Entity
 from colmilvus.errors import InvalidFilter, Unsupported
-from colmilvus.filters import MAX_DEPTH, all_of, equal, matches, one_of, to_expression
+from colmilvus.filters import MAX_DEPTH, all_of, equal, matches, one_of, to_expression, with_metadata_keys
 
 # filter, metadata, whether it matches
 MEANING: list[tuple[dict[str, Any], dict[str, Any], bool]] = [
@@ -410,3 +411,43 @@ def test_is_empty_and_not_are_llama_indexs(llama: tuple[Any, Any]) -> None:
                 lambda _, m=metadata: m, types.MetadataFilters(filters=parts, condition=condition)
             )
             assert matches(ours, metadata) is check("x")
+
+
+@pytest.mark.parametrize(
+    ("expression", "written"),
+    [
+        ('source == "news"', 'metadata["source"] == "news"'),
+        ("year>2020 and year <= 2025", 'metadata["year"]>2020 and metadata["year"] <= 2025'),
+        ("id in ['a', \"it's\"] OR NOT flag", 'id in [\'a\', "it\'s"] OR NOT metadata["flag"]'),
+        ('json_contains (tags, "a") && exists b', 'json_contains (metadata["tags"], "a") && exists metadata["b"]'),
+        ('metadata["year"] in [1, 1e5, 0x1F]', 'metadata["year"] in [1, 1e5, 0x1F]'),
+        ('tags[0] == "say \\"year\\""', 'metadata["tags"][0] == "say \\"year\\""'),
+        ("name like 'a_b%' and page is not null", "metadata[\"name\"] like 'a_b%' and page is not null"),
+        (
+            "year in [2018,\n2023 ] and id in [1]",
+            '(metadata["year"] == 2018 or metadata["year"] == 2023) and id in [1]',
+        ),
+        ("lang NOT IN ['d,e', \"f\",]", 'not (metadata["lang"] == \'d,e\' or metadata["lang"] == "f")'),
+        ("a in [-1.5] or lang in []", '(metadata["a"] == -1.5) or metadata["lang"] in []'),
+        ("year in {years} or page == {p}", 'metadata["year"] in {years} or page == {p}'),
+        ("ok == True and wrong == false", 'metadata["ok"] == True and metadata["wrong"] == false'),
+        ("", ""),
+    ],
+)
+def test_names_that_are_no_columns_are_keys_of_the_metadata(expression: str, written: str) -> None:
+    assert with_metadata_keys(expression, {"id", "metadata", "page"}) == written
+
+
+def test_an_expression_with_keys_finds_what_its_dict_finds(notes: Collection) -> None:
+    notes.add([Entity(str(year), "red", metadata={"year": year, "tag": f"t{year % 2}"}) for year in range(2018, 2024)])
+    pairs: list[tuple[str, dict[str, Any]]] = [
+        ("year >= 2020", {"year": {"$gte": 2020}}),
+        ('tag == "t1" and year != 2019', {"tag": "t1", "year": {"$ne": 2019}}),
+        ("year in [2018, 2023]", {"year": [2018, 2023]}),
+        ('tag like "t%"', {"tag": {"$like": "t%"}}),
+    ]
+    for expression, same in pairs:
+        found = notes.search("red", filter=with_metadata_keys(expression, {"id"}))
+
+        assert {hit.entity.id for hit in found} == {hit.entity.id for hit in notes.search("red", filter=same)}
+        assert found

@@ -33,11 +33,23 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
 from colmilvus.errors import InvalidFilter, Unsupported
+from colmilvus.filters.keys import with_metadata_keys
 from colmilvus.filters.language import MAX_DEPTH, holds, parse
 from colmilvus.filters.literals import Scalar, check_brackets, column_name, literal, scalar
 from colmilvus.filters.milvus import write
 
-__all__ = ["MAX_DEPTH", "Filter", "all_of", "contains_any", "equal", "matches", "none_of", "one_of", "to_expression"]
+__all__ = [
+    "MAX_DEPTH",
+    "Filter",
+    "all_of",
+    "contains_any",
+    "equal",
+    "matches",
+    "none_of",
+    "one_of",
+    "to_expression",
+    "with_metadata_keys",
+]
 
 Filter: TypeAlias = Mapping[str, Any] | str
 """A dict in the language above, or a Milvus expression."""

@@ -13,7 +13,8 @@ Scalar: TypeAlias = bool | int | float | str
 
 LARGEST = 2**63 - 1  # the smallest 64-bit integer has no literal in Milvus's grammar
 
-_STRING = re.compile(r'"(?:[^"\\\r\n]|\\.)*"|' r"'(?:[^'\\\r\n]|\\.)*'")
+STRING = r'"(?:[^"\\\r\n]|\\.)*"|' r"'(?:[^'\\\r\n]|\\.)*'"
+"""A string as Milvus's language writes it, as a regular expression."""
 
 
 def scalar(value: Any, name: str) -> Scalar:
@@ -79,7 +80,7 @@ def column_name(name: str) -> str:
 
 
 def check_brackets(expression: str) -> None:
-    rest = _STRING.sub("", expression)
+    rest = re.sub(STRING, "", expression)
     if '"' in rest or "'" in rest:
         raise InvalidFilter(f"a string is not closed in the filter {expression!r}")
     closing = {"(": ")", "[": "]", "{": "}"}
