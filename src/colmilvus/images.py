@@ -22,7 +22,7 @@ from PIL import Image, ImageOps
 from colmilvus.entity import ImageLike, LazyImage
 from colmilvus.errors import InvalidInput, UnreadableFile
 
-__all__ = ["ImageStore", "count_frames", "fitting_scale", "image_key", "open_frame", "open_image"]
+__all__ = ["ImageStore", "count_frames", "fitting_scale", "image_key", "is_kept", "jpeg", "open_frame", "open_image"]
 
 Encoded: TypeAlias = "bytes | str | PathLike[str]"
 
@@ -32,6 +32,7 @@ PICTURE_EDGE = 16_384  # pixels; JPEG ends at 65,535
 FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")  # no EPS: it starts Ghostscript
 END_OF_JPEG = b"\xff\xd9"
 REFERENCE = re.compile(r"([0-9a-f]{2})/(\1[0-9a-f]{38})\.jpg")
+QUALITY = 90
 
 
 def open_image(image: ImageLike) -> Image.Image:
@@ -87,6 +88,26 @@ def fitting_scale(width: float, height: float) -> float:
     return min(1.0, PICTURE_EDGE / max(width, height), math.sqrt(PICTURE_PIXELS / (width * height)))
 
 
+def jpeg(image: ImageLike, pixels: int, *, subsampling: int = 0) -> bytes:
+    """The picture as a reader sees it, as JPEG of at most so many pixels in area. Raises UnreadableFile.
+
+    ``subsampling`` is Pillow's: 0 keeps small print sharp, 2 halves the resolution of the colours.
+    """
+    picture = open_image(image)
+    scale = math.sqrt(pixels / (picture.width * picture.height))
+    if scale < 1:
+        size = max(1, int(picture.width * scale)), max(1, int(picture.height * scale))
+        picture = picture.resize(size, reducing_gap=2)
+    buffer = BytesIO()
+    picture.save(buffer, "JPEG", quality=QUALITY, subsampling=subsampling)
+    return buffer.getvalue()
+
+
+def is_kept(path: str | PathLike[str]) -> bool:
+    """Whether a path is that of a picture which a collection keeps, by the name that it has there."""
+    return bool(REFERENCE.fullmatch("/".join(Path(path).parts[-2:])))
+
+
 class ImageStore:
     """Pictures as files in one folder, each under a reference that its content gives.
 
@@ -111,7 +132,7 @@ class ImageStore:
             picture = open_image(image)
             with _written_whole(target) as temporary:
                 with temporary.open("xb") as file:  # not into memory: only then other threads run meanwhile
-                    picture.save(file, "JPEG", quality=90, subsampling=0)
+                    picture.save(file, "JPEG", quality=QUALITY, subsampling=0)
                 _check_whole(temporary)
         return reference
 

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from colmilvus.embedder import Query, Setting, Unreadable
+from colmilvus.embedder import Embedder, Query, Setting, Unreadable
 from colmilvus.embedders.single_vector import load_encoder, single_vector_model
 from colmilvus.embedders.splitting import Splitter, splitting
 from colmilvus.entity import Entity, Metric, MultiVector
 from colmilvus.errors import InvalidInput, InvalidQuery, InvalidVectors
 
-__all__ = ["SegmentEmbedder"]
+__all__ = ["SegmentEmbedder", "as_embedder"]
 
 
 class SegmentEmbedder:
@@ -31,7 +31,8 @@ class SegmentEmbedder:
     sentence-transformers reads has several vectors. Blank ones get none. A query is one vector, by ``embed_query`` if
     it is given, a function of the same form.
 
-    ``revision`` is a branch, tag or commit of a model on the hub. At most ``batch_size`` texts are embedded at a time.
+    ``model`` is kept as an attribute, None where it was loaded here. ``revision`` is a branch, tag or commit of a model
+    on the hub. At most ``batch_size`` texts are embedded at a time.
     Without ``dim`` the model is asked once, at construction. Raises InvalidVectors where the model gives another number
     of vectors than there are texts, or vectors of another length, InvalidInput for what is no model, and UnusableModel
     for one that cannot be had.
@@ -61,6 +62,7 @@ class SegmentEmbedder:
             raise InvalidInput("revision= is for a model that is loaded here, by its name on the hub; leave it out")
         else:
             offered = single_vector_model(model)
+        self.model = None if isinstance(model, str | Path) else model
         if not (name or offered.name):
             raise InvalidInput("a function has no name of its own, and a collection remembers it: pass name=")
         self.name = name or str(offered.name)
@@ -100,6 +102,16 @@ class SegmentEmbedder:
         batches = [texts[start : start + self._batch_size] for start in range(0, len(texts), self._batch_size)]
         vectors = [_matrix(embed(batch), len(batch), self.dim) for batch in batches]
         return np.concatenate(vectors) if vectors else np.empty((0, self.dim), dtype=np.float32)
+
+
+def as_embedder(model: Any) -> Embedder:
+    """The value itself if it is an embedder, otherwise a SegmentEmbedder of the single-vector model that it is.
+
+    Raises InvalidInput for what is neither.
+    """
+    if isinstance(model, Embedder) and not isinstance(model, type):
+        return model
+    return SegmentEmbedder(model)
 
 
 def _multi_vector(entity: Entity, positions: list[int], vectors: NDArray[np.float32]) -> MultiVector | Unreadable:

@@ -1,5 +1,6 @@
 """Pages out of PDFs and image files, one by one: their picture, drawn on demand, and their text layer."""
 
-from colmilvus.pdf.pages import Backend, OnError, Pages, read_pages
+from colmilvus.pdf.pages import Backend, OnError, PageImage, Pages, read_pages
+from colmilvus.pdf.references import page_image, reference_to
 
-__all__ = ["Backend", "OnError", "Pages", "read_pages"]
+__all__ = ["Backend", "OnError", "PageImage", "Pages", "page_image", "read_pages", "reference_to"]

@@ -20,7 +20,7 @@ from colmilvus.pdf.reader import Reader, blank
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["Backend", "OnError", "PageImage", "Pages", "read_pages"]
+__all__ = ["Backend", "OnError", "PageImage", "Pages", "drawing_of", "read_pages"]
 
 Backend: TypeAlias = Literal["pypdfium2", "pdf2image"]
 OnError: TypeAlias = Literal["warn", "raise"] | Callable[[UnreadableFile], object]
@@ -82,9 +82,28 @@ def _page_numbers(pages: Iterable[int]) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class _Drawing:
+    """What draws the pages of a file, and how; ``dpi`` is 0 for an image file, which has its own pixels."""
+
     reader: Reader
     name: str
     dpi: float
+
+
+def _reader(file: File, backend: Backend) -> Reader:
+    if file.kind() == "image":
+        return frames
+    return poppler if backend == "pdf2image" else pypdfium
+
+
+def drawing_of(file: File, backend: Backend, dpi: float) -> _Drawing:
+    """How the pages of a file are drawn. Raises UnreadableFile for what is neither a PDF nor an image."""
+    reader = _reader(file, backend)
+    if reader is frames:
+        return _Drawing(reader, "image", 0)
+    if reader is pypdfium and pypdfium.needs_xfa(file):
+        reason = "is an XFA form, which PDFium does not fill in; what is read is the page that stands in for it"
+        warn(str(file.unreadable(reason)))
+    return _Drawing(reader, backend, dpi)
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,7 +182,7 @@ class Pages(Iterator[Entity]):
         try:
             if isinstance(file, UnreadableFile):
                 raise file
-            return sum(1 for _ in _chosen(self._numbers, self._reader(file).count(file)))
+            return sum(1 for _ in _chosen(self._numbers, _reader(file, self._backend).count(file)))
         except UnreadableFile:
             return 1
 
@@ -180,7 +199,7 @@ class Pages(Iterator[Entity]):
 
     def _of(self, file: File) -> Iterator[Entity | UnreadableFile]:
         file.check_unchanged()
-        drawing = self._drawing(file)
+        drawing = drawing_of(file, self._backend, self._dpi)
         total = drawing.reader.count(file)
         lost = 0
         for number in _chosen(self._numbers, total):
@@ -194,20 +213,6 @@ class Pages(Iterator[Entity]):
             if lost == PATIENCE:
                 raise file.unreadable(f"{PATIENCE} pages in a row cannot be read; given up at page {number} of {total}")
         yield from _beyond(file, self._numbers, total)
-
-    def _reader(self, file: File) -> Reader:
-        if file.kind() == "image":
-            return frames
-        return poppler if self._backend == "pdf2image" else pypdfium
-
-    def _drawing(self, file: File) -> _Drawing:
-        reader = self._reader(file)
-        if reader is frames:
-            return _Drawing(reader, "image", 0)
-        if reader is pypdfium and pypdfium.needs_xfa(file):
-            reason = "is an XFA form, which PDFium does not fill in; what is read is the page that stands in for it"
-            warn(str(file.unreadable(reason)))
-        return _Drawing(reader, self._backend, self._dpi)
 
     def _page(self, file: File, number: int, total: int, drawing: _Drawing) -> Entity:
         text, label = drawing.reader.read(file, number)
