@@ -17,9 +17,7 @@ from langchain_core.documents import Document
 from langchain_core.language_models import ParrotFakeChatModel
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
-from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import ConfigurableField, RunnablePassthrough
-from langchain_tests.integration_tests import RetrieversIntegrationTests
 from PIL import Image
 from pydantic import ValidationError
 
@@ -27,10 +25,9 @@ from colmilvus import Collection, Entity, MultiVector
 from colmilvus.embedder import Query
 from colmilvus.errors import InvalidInput, InvalidQuery
 from colmilvus.langchain import LateInteractionRetriever
-from tests.pdfs import text_pdf
 from tests.words import WordEmbedder
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PAGES = [
     Entity("a#1", "red sea", document="a", metadata={"source": "a", "page": 1, "tags": ["wet"]}),
     Entity("a#2", "red sea bird", document="a", metadata={"source": "a", "page": 2, "tags": ["wet", "air"]}),
@@ -77,24 +74,6 @@ def size_of(path: Any) -> tuple[int, int]:
 
 def ids(documents: list[Document]) -> list[str | None]:
     return [document.id for document in documents]
-
-
-class TestStandard(RetrieversIntegrationTests):
-    @pytest.fixture(autouse=True)
-    def _stored_pages(self, pages: Collection) -> None:
-        self.pages = pages
-
-    @property
-    def retriever_constructor(self) -> type[BaseRetriever]:
-        return LateInteractionRetriever
-
-    @property
-    def retriever_constructor_params(self) -> dict[str, Any]:
-        return {"collection": self.pages}
-
-    @property
-    def retriever_query_example(self) -> str:
-        return "red sea"
 
 
 def test_pages_come_best_first_with_what_the_entity_holds(pages: Collection) -> None:
@@ -277,7 +256,7 @@ def test_something_else_than_a_collection_is_refused() -> None:
         ({"k": 0}, InvalidQuery, "k is a number from 1"),
         ({"mode": "mmr"}, InvalidQuery, "mmr"),
         ({"mode": "text", "min_similarity": 0.5}, InvalidQuery, "min_similarity"),
-        ({"top_k": 3, "expr": ""}, InvalidInput, "expr, top_k"),
+        ({"top_k": 3, "verbos": ""}, InvalidInput, "top_k, verbos"),
     ],
 )
 async def test_wrong_arguments_of_a_call_are_refused_by_name(
@@ -330,33 +309,3 @@ except MissingExtra as error:
 """
     done = run_python("-c", program)
     assert done.stdout.strip() == "colmilvus.langchain needs the 'langchain' extra: pip install 'colmilvus[langchain]'"
-
-
-def test_the_example_hands_the_right_page_to_a_model(tmp_path: Path) -> None:
-    library = tmp_path / "library"
-    library.mkdir()
-    (library / "rivers.pdf").write_bytes(text_pdf(["Rivers of Europe", "The Danube is 2850 kilometres long"]))
-    example = ROOT / "examples" / "langchain_retriever.py"
-
-    done = run_python(example, library, "How long is the Danube?", folder=tmp_path)
-
-    assert done.returncode == 0, done.stderr
-    assert "rivers.pdf, page 2]\nThe Danube is 2850 kilometres long" in done.stdout
-    assert done.stdout.rstrip().endswith("How long is the Danube?")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["colmilvus.db", "library"]
-    assert f"stored in {tmp_path / 'colmilvus.db'}" in done.stderr
-
-
-def test_the_example_says_what_is_missing_and_stores_nothing(tmp_path: Path) -> None:
-    (tmp_path / "langchain.py").write_text("raise ModuleNotFoundError('it is not here', name='langchain')")
-    example = ROOT / "examples" / "langchain_retriever.py"
-    run_beside = "import runpy, sys; del sys.argv[0]; runpy.run_path(sys.argv[0], run_name='__main__')"
-
-    folder = run_python(example, "missing", "How long is the Danube?", folder=tmp_path)
-    package = run_python("-c", run_beside, example, tmp_path, "How long?", "--model", "openai:x", folder=tmp_path)
-
-    assert (folder.returncode, folder.stdout) == (2, "")
-    assert folder.stderr == f"{tmp_path / 'missing'}: there is no such file or folder\n"
-    assert (package.returncode, package.stdout) == (2, "")
-    assert package.stderr.startswith("--model needs: pip install langchain")
-    assert not (tmp_path / "colmilvus.db").exists()

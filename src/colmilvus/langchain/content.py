@@ -1,0 +1,167 @@
+"""Documents as the content of a message to a model: text, pictures, and where each comes from."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath, PureWindowsPath
+from typing import Any, TypeGuard
+
+from langchain_core.documents import Document
+from langchain_core.messages.content import Citation, create_citation
+
+from colmilvus.entity import ImageLike
+from colmilvus.errors import ColmilvusError, InvalidInput, warn
+from colmilvus.images import jpeg
+from colmilvus.langchain.documents import picture_of
+
+__all__ = ["to_citations", "to_message_content"]
+
+
+@dataclass(frozen=True)
+class _Passage:
+    """A document, or one of the segments that were found of it: what one number in an answer refers to."""
+
+    text: str
+    metadata: Mapping[str, Any]
+    id: str | None
+
+    @property
+    def source(self) -> str:
+        return str(self.metadata.get("source") or self.id or "")
+
+    @property
+    def page(self) -> Any:
+        return self.metadata.get("page")
+
+    def title(self, names: Mapping[str, str]) -> str:
+        name = names[self.source]
+        return f"{name}, page {self.page}" if self.page is not None else name
+
+
+def to_message_content(
+    documents: Sequence[Document], *, pages: int = 4, pixels: int = 1_500_000
+) -> list[dict[str, Any]]:
+    r"""The documents as standard content blocks for a message to a model that sees.
+
+    Before each document stands its number and where it comes from, such as ``[1] report.pdf, page 3``, in one text
+    block with its text; a document that was found by its segments has a number for each of them. Then comes its
+    picture, an image block in base64, if it has one: those of the first ``pages`` that do, each of at most ``pixels``
+    pixels in area. A text says where a picture is left out. Put a text block with the question before or after them:
+    ``HumanMessage(content=[{"type": "text", "text": question}, *to_message_content(documents)])``.
+
+    The blocks have no ids and no annotations, which some providers refuse in what they are asked; ``to_citations``
+    has the sources under the same numbers in LangChain's form, for the answer. A picture that cannot be read is left
+    out with a warning. Raises InvalidInput for a budget that is no number.
+
+    >>> page = Document("The Danube is long.", metadata={"source": "rivers.pdf", "page": 2})
+    >>> to_message_content([page])
+    [{'type': 'text', 'text': '[1] rivers.pdf, page 2\nThe Danube is long.'}]
+    """
+    _check_budget("pages", pages, 0)
+    _check_budget("pixels", pixels, 1)
+    passages = _passages(documents)
+    names = _names(passage.source for passage in passages)
+    blocks: list[dict[str, Any]] = []
+    shown = 0
+    for number, passage in enumerate(passages, start=1):
+        image = picture_of(passage.metadata)
+        picture = _encoded(image, pixels) if image is not None and shown < pages else None
+        left_out = "(its picture is left out)" if image is not None and picture is None else ""
+        lines = (f"[{number}] {passage.title(names)}", passage.text.strip(), left_out)
+        blocks.append({"type": "text", "text": "\n".join(line for line in lines if line)})
+        if picture is not None:
+            blocks.append({"type": "image", "base64": picture, "mime_type": "image/jpeg"})
+            shown += 1
+    return blocks
+
+
+def to_citations(documents: Sequence[Document]) -> list[Citation]:
+    """Where the documents come from, LangChain's Citation for each number that ``to_message_content`` gives.
+
+    ``title`` is file and page, ``url`` the file with the page as its fragment, where the source is an absolute path or
+    an address, ``cited_text`` the text, and ``extras`` has ``source`` and ``page`` as they stand in the metadata. They
+    are made to annotate the text block of an answer.
+
+    >>> to_citations([Document("Long.", metadata={"source": "rivers.pdf", "page": 2})])[0]["title"]
+    'rivers.pdf, page 2'
+    """
+    passages = _passages(documents)
+    names = _names(passage.source for passage in passages)
+    return [
+        create_citation(
+            url=_url(passage),
+            title=passage.title(names),
+            cited_text=passage.text or None,
+            source=passage.metadata.get("source"),
+            page=passage.page,
+        )
+        for passage in passages
+    ]
+
+
+def _passages(documents: Iterable[Document]) -> list[_Passage]:
+    return [passage for document in documents for passage in _passages_of(document)]
+
+
+def _passages_of(document: Document) -> Iterator[_Passage]:
+    segments = document.metadata.get("segments")
+    if not _are_segments(segments):
+        yield _Passage(document.page_content, document.metadata, document.id)
+        return
+    for segment in segments:
+        yield _Passage(segment["text"], {**_origin(document), **segment["metadata"]}, segment["id"])
+
+
+def _are_segments(value: Any) -> TypeGuard[list[dict[str, Any]]]:
+    """Whether this is the list of segments that a hit's document has, and not metadata of the user's own."""
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(isinstance(part, Mapping) and {"id", "text", "similarity", "metadata"} == part.keys() for part in value)
+    )
+
+
+def _origin(document: Document) -> dict[str, Any]:
+    return {key: document.metadata[key] for key in ("source", "page") if key in document.metadata}
+
+
+def _names(sources: Iterable[str]) -> dict[str, str]:
+    """A short name for each source: that of the file, unless two files are called so."""
+    by_name: defaultdict[str, set[str]] = defaultdict(set)
+    for source in sources:
+        by_name[_file_name(source)].add(source)
+    return {source: name if len(same) == 1 and name else source for name, same in by_name.items() for source in same}
+
+
+def _file_name(source: str) -> str:
+    is_windows = PureWindowsPath(source).is_absolute() and not PurePosixPath(source).is_absolute()
+    return (PureWindowsPath if is_windows else PurePosixPath)(source).name
+
+
+def _url(passage: _Passage) -> str | None:
+    source = passage.metadata.get("source")
+    if not isinstance(source, str):
+        return None
+    page = f"#page={passage.page}" if isinstance(passage.page, int) else ""
+    if "://" in source:
+        return source if "#" in source else source + page
+    for kind in (PurePosixPath, PureWindowsPath):
+        if kind(source).is_absolute():
+            return kind(source).as_uri() + page
+    return None
+
+
+def _encoded(image: ImageLike, pixels: int) -> str | None:
+    try:
+        return b64encode(jpeg(image, pixels)).decode("ascii")
+    except ColmilvusError as error:
+        warn(f"a picture is left out: {error}")
+        return None
+
+
+def _check_budget(name: str, value: Any, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise InvalidInput(f"{name} is a number from {least}, not {value!r}")

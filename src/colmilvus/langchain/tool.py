@@ -1,0 +1,142 @@
+"""A tool with which an agent searches a collection."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import UnionType
+from typing import Annotated, Any
+
+from langchain_core.documents import Document
+from langchain_core.runnables.config import run_in_executor
+from langchain_core.tools import BaseTool, StructuredTool
+from pydantic import BaseModel, Field, create_model
+
+from colmilvus.collection import Collection
+from colmilvus.embedder import SearchMode
+from colmilvus.errors import InvalidInput
+from colmilvus.filters import to_expression
+from colmilvus.langchain.content import to_message_content
+from colmilvus.langchain.documents import BEST_SEGMENTS, scored_document
+from colmilvus.langchain.filters import to_filter
+from colmilvus.search import check_number
+
+__all__ = ["create_search_tool"]
+
+KINDS = (bool, int, float, str)
+
+
+def create_search_tool(
+    collection: Collection,
+    *,
+    name: str = "search_documents",
+    description: str | None = None,
+    k: int = 4,
+    filter: Any = None,
+    filters: Mapping[str, type] | None = None,
+    mode: SearchMode | None = None,
+    per_document: int | None = None,
+    best_segments: int | None = BEST_SEGMENTS,
+    pages: int = 4,
+    pixels: int = 1_500_000,
+) -> BaseTool:
+    r"""A tool that searches a collection and shows an agent what it finds: text, pictures of pages, file and page.
+
+    Its answer is the content blocks of ``to_message_content``, with the pictures of at most ``pages`` pages of at most
+    ``pixels`` pixels each, and its artifact the Documents, as LateInteractionRetriever gives them. ``k``, ``filter``,
+    ``mode`` and ``per_document`` hold for every search; the model cannot change them.
+
+    ``filters`` names keys of the metadata that the model may filter by, with the type of their values: bool, int, float
+    or str. Each is an argument of the tool that may be left out, and takes a value or a list of values, any of which
+    fits; for numbers there are ``min_...`` and ``max_...`` too.
+
+    Raises InvalidInput, or what ``Collection.search`` raises, at once, for arguments that fit nothing.
+
+    >>> from colmilvus import Entity
+    >>> from colmilvus.embedders.static import StaticEmbedder
+    >>> quays = Collection("quays", StaticEmbedder(), uri="kb.db")
+    >>> _ = quays.add([Entity("a", "a red boat", metadata={"source": "boats.txt", "year": 2024})])
+    >>> tool = create_search_tool(quays, filters={"year": int})
+    >>> list(tool.args), tool.invoke({"query": "boat", "min_year": 2020})
+    (['query', 'year', 'min_year', 'max_year'], [{'type': 'text', 'text': '[1] boats.txt\na red boat'}])
+    >>> quays.close()
+    """
+    check_number("k", k)
+    if per_document is not None:
+        check_number("per_document", per_document)
+    to_message_content([], pages=pages, pixels=pixels)
+    fixed, most = to_filter(filter, None, collection.spec.fields)
+    to_expression(fixed, collection.spec.fields)
+    if isinstance(fixed, str) and filters:
+        raise InvalidInput("filter= is an expression, which cannot be joined with filters=; write it as a dict")
+    number = k if most is None else min(k, most)
+    schema = _schema(filters or {})
+
+    def find(query: str, chosen: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[Document]]:
+        joined = fixed if isinstance(fixed, str) else _joined(fixed, _filter(filters or {}, chosen))
+        hits = collection.search(query, number, filter=joined, mode=mode, per_document=per_document)
+        documents = [scored_document(hit, best_segments) for hit in hits]
+        content = to_message_content(documents, pages=pages, pixels=pixels)
+        return content or [{"type": "text", "text": _nothing(chosen)}], documents
+
+    def search(query: str, **chosen: Any) -> tuple[list[dict[str, Any]], list[Document]]:
+        return find(query, chosen)
+
+    async def asearch(query: str, **chosen: Any) -> tuple[list[dict[str, Any]], list[Document]]:
+        return await run_in_executor(None, find, query, chosen)
+
+    return StructuredTool.from_function(
+        func=search,
+        coroutine=asearch,
+        name=name,
+        description=description or _description(collection),
+        args_schema=schema,
+        response_format="content_and_artifact",
+    )
+
+
+def _description(collection: Collection) -> str:
+    return (
+        f"Search the documents of the collection {collection.name!r}. Returns the passages and pages that match best, "
+        "each with a number, its source and page. Ask for one thing at a time, in a few words or a question."
+    )
+
+
+def _nothing(chosen: Mapping[str, Any]) -> str:
+    used = ", ".join(f"{name}={value!r}" for name, value in chosen.items() if value is not None)
+    return f"Nothing was found with {used}; try without." if used else "Nothing was found; try other words."
+
+
+def _schema(filters: Mapping[str, type]) -> type[BaseModel]:
+    fields: dict[str, Any] = {"query": (Annotated[str, Field(description="What to look for.")], ...)}
+    for key, kind in filters.items():
+        if kind not in KINDS:
+            raise InvalidInput(f"filters: {key!r} is of bool, int, float or str, not {kind!r}")
+        if not key.isidentifier() or key.startswith("_"):
+            raise InvalidInput(f"filters: {key!r} cannot be an argument of a tool, whose names are those of Python")
+        _add(fields, key, kind | list[kind] | None, f"Only what has this {key}, or one of these.")  # type: ignore[valid-type]
+        if kind in (int, float):
+            _add(fields, f"min_{key}", kind | None, f"Only what has a {key} of at least this.")
+            _add(fields, f"max_{key}", kind | None, f"Only what has a {key} of at most this.")
+    return create_model("SearchArguments", **fields)
+
+
+def _add(fields: dict[str, Any], name: str, kind: type | UnionType, description: str) -> None:
+    if name in fields:
+        raise InvalidInput(f"filters: two arguments of the tool would be called {name!r}; rename a metadata key")
+    fields[name] = (Annotated[kind, Field(description=description)], None)
+
+
+def _filter(filters: Mapping[str, type], chosen: Mapping[str, Any]) -> dict[str, Any] | None:
+    tests: dict[str, dict[str, Any]] = {}
+    for key in filters:
+        told = (("", "$eq"), ("min_", "$gte"), ("max_", "$lte"))
+        for prefix, operator in told:
+            value = chosen.get(f"{prefix}{key}")
+            if value is not None:
+                tests.setdefault(key, {})["$in" if isinstance(value, list) else operator] = value
+    return {"$key": tests} if tests else None
+
+
+def _joined(fixed: Mapping[str, Any] | None, chosen: dict[str, Any] | None) -> dict[str, Any] | None:
+    parts = [dict(part) for part in (fixed, chosen) if part]
+    return {"$and": parts} if len(parts) == 2 else (parts[0] if parts else None)
