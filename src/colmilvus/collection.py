@@ -124,6 +124,7 @@ class Collection:
         vectors: Iterable[Any] | None = None,
         *,
         progress: bool | None = None,
+        embedder: Embedder | None = None,
     ) -> AddReport:
         """Store entities by id, in batches, and report what became of each.
 
@@ -131,7 +132,8 @@ class Collection:
         merged with what is held of it: segments of the same id are replaced, others added, unless its ``version`` is
         another. Where entities carry a ``version``, those of the same document with another one are removed after the
         last is stored. ``vectors`` gives one multi-vector ``(n, dim)`` for each entity; otherwise the embedder makes
-        them. ``progress`` shows a bar on standard error, with entities a second and the time left; by default where
+        them; ``embedder`` is asked in place of the collection's own, whose equal it is, such as one that keeps what it
+        made. ``progress`` shows a bar on standard error, with entities a second and the time left; by default where
         that is a terminal.
 
         While the embedder works, the pictures of what comes next are drawn, and what came before is stored; after an
@@ -143,12 +145,16 @@ class Collection:
             raise InvalidInput(f"add takes a list of entities: add([entity]), not the entity {entities.id!r} alone")
         if isinstance(entities, str | bytes | os.PathLike):
             raise InvalidInput(f"add takes entities; for the pages of files: add(read_pages({str(entities)!r}))")
+        check_embedder(embedder)
+        self._layout.spec.check_same(self.name, asked(embedder))
         failures = getattr(entities, "failures", ())
         is_shown = sys.stderr.isatty() if progress is None else progress
         total = (operator.length_hint(entities) or None) if is_shown else None
         bar = tqdm(desc=self.name, unit=" pages", total=total, disable=not is_shown)
         with bar, _reading(entities) as source:
-            report = Ingest(self._store, self.embedder, bar.update).run(_with_vectors(source, vectors), failures)
+            report = Ingest(self._store, embedder or self.embedder, bar.update).run(
+                _with_vectors(source, vectors), failures
+            )
             bar.total = bar.n  # pages that could not be read were counted in beforehand
             return report
 

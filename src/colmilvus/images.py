@@ -22,7 +22,17 @@ from PIL import Image, ImageOps
 from colmilvus.entity import ImageLike, LazyImage
 from colmilvus.errors import InvalidInput, UnreadableFile
 
-__all__ = ["ImageStore", "count_frames", "fitting_scale", "image_key", "is_kept", "jpeg", "open_frame", "open_image"]
+__all__ = [
+    "ImageStore",
+    "count_frames",
+    "fitting_scale",
+    "image_key",
+    "is_kept",
+    "jpeg",
+    "open_frame",
+    "open_image",
+    "reference_of",
+]
 
 Encoded: TypeAlias = "bytes | str | PathLike[str]"
 
@@ -103,6 +113,12 @@ def jpeg(image: ImageLike, pixels: int, *, subsampling: int = 0) -> bytes:
     return buffer.getvalue()
 
 
+def reference_of(image: ImageLike) -> str:
+    """The reference, a path in the folder of a store, that a picture is kept under wherever it is kept."""
+    digest = hashlib.sha256(image_key(image).encode()).hexdigest()[:40]
+    return f"{digest[:2]}/{digest}.jpg"
+
+
 def is_kept(path: str | PathLike[str]) -> bool:
     """Whether a path is that of a picture which a collection keeps, by the name that it has there."""
     return bool(REFERENCE.fullmatch("/".join(Path(path).parts[-2:])))
@@ -121,8 +137,7 @@ class ImageStore:
 
     def reference(self, image: ImageLike) -> str:
         """The reference that a picture is, or would be, kept under."""
-        digest = hashlib.sha256(image_key(image).encode()).hexdigest()[:40]
-        return f"{digest[:2]}/{digest}.jpg"
+        return reference_of(image)
 
     def put(self, image: ImageLike) -> str:
         """Keep a picture and return its reference; one that is kept already is neither drawn nor written again."""

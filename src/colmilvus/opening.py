@@ -30,12 +30,12 @@ def check_name(name: str) -> None:
 
 def asked(
     embedder: Embedder | None,
-    dim: int | None,
-    metric: Metric | None,
-    capacity: int | None,
-    segments: bool | None,
-    fields: Mapping[str, type] | None,
-    analyzer: str | Mapping[str, Any] | None,
+    dim: int | None = None,
+    metric: Metric | None = None,
+    capacity: int | None = None,
+    segments: bool | None = None,
+    fields: Mapping[str, type] | None = None,
+    analyzer: str | Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """What the caller said about the collection; what was left open is left out."""
     told: dict[str, Any] = {

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any, TypeGuard
+from urllib.parse import urlsplit
 
 from langchain_core.documents import Document
 from langchain_core.messages.content import Citation, create_citation
 
-from colmilvus.entity import ImageLike
 from colmilvus.errors import ColmilvusError, InvalidInput, warn
 from colmilvus.images import jpeg
 from colmilvus.langchain.documents import picture_of
@@ -67,9 +67,8 @@ def to_message_content(
     blocks: list[dict[str, Any]] = []
     shown = 0
     for number, passage in enumerate(passages, start=1):
-        image = picture_of(passage.metadata)
-        picture = _encoded(image, pixels) if image is not None and shown < pages else None
-        left_out = "(its picture is left out)" if image is not None and picture is None else ""
+        has_picture, picture = _picture(passage, pixels, shown < pages)
+        left_out = "(its picture is left out)" if has_picture and picture is None else ""
         lines = (f"[{number}] {passage.title(names)}", passage.text.strip(), left_out)
         blocks.append({"type": "text", "text": "\n".join(line for line in lines if line)})
         if picture is not None:
@@ -137,6 +136,8 @@ def _names(sources: Iterable[str]) -> dict[str, str]:
 
 
 def _file_name(source: str) -> str:
+    if "://" in source:
+        return PurePosixPath(urlsplit(source).path).name
     is_windows = PureWindowsPath(source).is_absolute() and not PurePosixPath(source).is_absolute()
     return (PureWindowsPath if is_windows else PurePosixPath)(source).name
 
@@ -154,12 +155,16 @@ def _url(passage: _Passage) -> str | None:
     return None
 
 
-def _encoded(image: ImageLike, pixels: int) -> str | None:
+def _picture(passage: _Passage, pixels: int, is_shown: bool) -> tuple[bool, str | None]:
+    """Whether a passage has a picture, and, if it is to be shown and can be read, the picture in base64."""
     try:
-        return b64encode(jpeg(image, pixels)).decode("ascii")
+        image = picture_of(passage.metadata)
+        if image is None or not is_shown:
+            return image is not None, None
+        return True, b64encode(jpeg(image, pixels)).decode("ascii")
     except ColmilvusError as error:
         warn(f"a picture is left out: {error}")
-        return None
+        return True, None
 
 
 def _check_budget(name: str, value: Any, least: int) -> None:

@@ -23,6 +23,7 @@ from colmilvus.langchain.documents import (
     stored_document,
 )
 from colmilvus.langchain.filters import to_filter
+from colmilvus.langchain.removed import RecallingEmbedder, RemovedVectors
 from colmilvus.langchain.searches import StoreSearches
 from colmilvus.langchain.store_retriever import LateInteractionVectorStoreRetriever
 
@@ -119,6 +120,7 @@ class LateInteractionVectorStore(StoreSearches):
         self.collection = collection
         self.group_by = group_by
         self.best_segments = best_segments
+        self._removed = RemovedVectors()
 
     @property
     def embeddings(self) -> Embeddings | None:
@@ -220,7 +222,10 @@ class LateInteractionVectorStore(StoreSearches):
             entities = gathered(entities, self.group_by)
         for entity in entities:
             self.collection.check(entity)
-        report = self.collection.add(entities, progress=kwargs.get("progress", False))
+        embedder = self.collection.embedder
+        if embedder is not None and len(self._removed):
+            embedder = RecallingEmbedder(embedder, self._removed)
+        report = self.collection.add(entities, progress=kwargs.get("progress", False), embedder=embedder)
         for problem in report.unreadable:
             warn(f"not stored: {problem}")
         if self.group_by is None:
@@ -268,9 +273,12 @@ class LateInteractionVectorStore(StoreSearches):
         """Remove documents by id, by filter, or all of one source (the value of ``source`` in their metadata); True.
 
         Ids that are not held are no error. Where chunks are grouped, ids are those of chunks or of whole parents, and
-        filters see parents. Raises InvalidInput where nothing says what to remove, or more than one thing does (to
-        remove everything there is ``store.collection.drop()``), and Unsupported for a source where chunks are grouped
-        by another key, as a parent may have chunks of several sources.
+        filters see parents. The vectors of what is removed by ids, up to 512 MiB, are remembered for when the same is
+        added again, as LangChain's indexing does.
+
+        Raises InvalidInput where nothing says what to remove, or more than one thing does (to remove everything there
+        is ``store.collection.drop()``), and Unsupported for a source where chunks are grouped by another key, as a
+        parent may have chunks of several sources.
         """
         if kwargs:
             raise InvalidInput(f"no argument {', '.join(sorted(kwargs))}; there are ids, filter, expr, source")
@@ -278,6 +286,7 @@ class LateInteractionVectorStore(StoreSearches):
         if sum(value is not None for value in (ids, given, source)) != 1:
             raise InvalidInput("delete takes ids, or filter=, or source=; for everything there is collection.drop()")
         if ids is not None:
+            self._removed.remember(self.collection, ids, ids)
             self.collection.delete(ids)
             self.collection.delete(segments=ids)
         elif source is not None:

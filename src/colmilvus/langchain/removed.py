@@ -1,0 +1,130 @@
+"""The vectors of documents that were removed, for when they are added again.
+
+LangChain's indexing, in its mode "incremental", removes after each batch what it has not yet seen of the batch's
+sources, and adds it again with the next batches: of a file of 300 pages, in batches of 100, every run would embed 200
+anew, although nothing has changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from threading import Lock
+
+import numpy as np
+from numpy.typing import NDArray
+
+from colmilvus.collection import Collection
+from colmilvus.embedder import Embedder, Query, SearchMode, Setting, Unreadable, preferred_mode, reads_images
+from colmilvus.entity import Entity, Metric, MultiVector
+from colmilvus.images import reference_of
+
+__all__ = ["RecallingEmbedder", "RemovedVectors"]
+
+BYTES = 512 << 20
+"""Bytes of vectors that are remembered: about a thousand pages of ColPali."""
+READ_AT_ONCE = 64
+
+
+class RemovedVectors:
+    """Vectors of entities and segments that were removed last, up to 512 MiB; safe to be used by several threads."""
+
+    def __init__(self) -> None:
+        self._vectors: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
+        self._bytes = 0
+        self._lock = Lock()
+
+    def __len__(self) -> int:
+        return len(self._vectors)
+
+    def remember(self, collection: Collection, ids: Sequence[str], segments: Sequence[str]) -> None:
+        """Read the vectors of entities, and of segments, that are about to be removed; not more than are remembered."""
+        parents = collection.parents(segments)
+        wanted = list(dict.fromkeys([*ids, *parents]))
+        whole, single, read = set(ids), set(segments), 0
+        for start in range(0, len(wanted), READ_AT_ONCE):
+            some = wanted[start : start + READ_AT_ONCE]
+            vectors = collection.multi_vectors(some)
+            for entity in collection.get(some):
+                if entity.id in vectors:
+                    self._keep(dict(_rows(entity, vectors[entity.id], None if entity.id in whole else single)))
+                    read += vectors[entity.id].vectors.nbytes
+            if read >= BYTES:
+                return
+
+    def _keep(self, rows: Mapping[str, NDArray[np.float32]]) -> None:
+        with self._lock:
+            for key, vectors in rows.items():
+                self._bytes += vectors.nbytes - self._discard(key)
+                self._vectors[key] = vectors
+            while self._bytes > BYTES:
+                self._bytes -= self._vectors.popitem(last=False)[1].nbytes
+
+    def _discard(self, key: str) -> int:
+        vectors = self._vectors.pop(key, None)
+        return 0 if vectors is None else vectors.nbytes
+
+    def take(self, entity: Entity) -> MultiVector | None:
+        """The vectors of an entity that is the same as one that was removed, None where any are not known."""
+        picture = "" if entity.image is None else Path(reference_of(entity.image)).name
+        keys = [_key(entity, index) for index in range(len(entity.segments))] or [_key(entity, None, picture)]
+        with self._lock:
+            if not all(key in self._vectors for key in keys):
+                return None
+            rows = [self._vectors[key] for key in keys]
+            self._bytes -= sum(self._discard(key) for key in keys)
+        owners = np.repeat(np.arange(len(rows)), [len(part) for part in rows]) if entity.segments else None
+        return MultiVector(np.concatenate(rows), owners)
+
+
+class RecallingEmbedder:
+    """An embedder that is asked only for what was not removed just now."""
+
+    def __init__(self, embedder: Embedder, removed: RemovedVectors) -> None:
+        self._embedder = embedder
+        self._removed = removed
+        self.name: str = embedder.name
+        self.dim: int = embedder.dim
+        self.metric: Metric = embedder.metric
+        self.settings: Mapping[str, Setting] = embedder.settings
+        self.mode: SearchMode = preferred_mode(embedder)
+        self.reads_images = reads_images(embedder)
+
+    def embed_entities(self, entities: Sequence[Entity]) -> list[MultiVector | Unreadable]:
+        """One multi-vector for each entity, in order."""
+        known = [self._removed.take(entity) for entity in entities]
+        asked = [entity for entity, vectors in zip(entities, known, strict=True) if vectors is None]
+        answers = list(self._embedder.embed_entities(asked)) if asked else []
+        if len(answers) != len(asked):
+            return answers  # which whoever asked refuses
+        rest = iter(answers)
+        return [next(rest) if vectors is None else vectors for vectors in known]
+
+    def embed_queries(self, queries: Sequence[Query]) -> Sequence[MultiVector]:
+        return self._embedder.embed_queries(queries)
+
+
+def _rows(entity: Entity, vectors: MultiVector, segments: set[str] | None) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    """The vectors of an entity, or of those of its segments, under what they are known by."""
+    if not entity.segments or vectors.segments is None:
+        kept = Path(entity.image).name if isinstance(entity.image, PathLike) else ""
+        yield _key(entity, None, kept), vectors.vectors
+        return
+    for index, segment in enumerate(entity.segments):
+        if segments is None or segment.id in segments:
+            yield _key(entity, index), vectors.vectors[vectors.segments == index]
+
+
+def _key(entity: Entity, segment: int | None, picture: str = "") -> str:
+    """What is the same for the same entity, or the same segment of the same parent, before and after it is kept."""
+    told: list[object] = [entity.id]
+    if segment is None:
+        told += [entity.text, entity.document, picture, dict(entity.metadata)]
+    else:
+        part = entity.segments[segment]
+        told += [part.id, part.text, dict(part.metadata)]
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,141 @@
+"""The tool with which an agent searches, beyond LangChain's standard tests."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langchain_core.messages import ToolMessage
+from langchain_core.utils.function_calling import convert_to_openai_tool
+from PIL import Image
+from pydantic import ValidationError
+
+from colmilvus import Collection, Entity
+from colmilvus.errors import InvalidFilter, InvalidInput, InvalidQuery
+from colmilvus.langchain import create_search_tool
+
+PAGES = [
+    Entity("a#1", "red sea", document="a", metadata={"source": "a.pdf", "page": 1, "year": 2023, "lang": "en"}),
+    Entity("a#2", "red bird", document="a", metadata={"source": "a.pdf", "page": 2, "year": 2024, "lang": "de"}),
+    Entity("b#1", "red tree", document="b", metadata={"source": "b.pdf", "page": 1, "year": 2025, "lang": "en"}),
+]
+
+
+@pytest.fixture
+def pages(notes: Collection) -> Collection:
+    notes.add(PAGES)
+    return notes
+
+
+def call(arguments: dict[str, Any]) -> dict[str, Any]:
+    return {"name": "search_documents", "args": arguments, "id": "1", "type": "tool_call"}
+
+
+def sources(message: ToolMessage) -> list[str]:
+    return [document.id for document in message.artifact]
+
+
+async def test_a_call_gives_content_for_the_model_and_documents_for_the_program(pages: Collection) -> None:
+    tool = create_search_tool(pages, k=2)
+
+    message = tool.invoke(call({"query": "red bird"}))
+
+    assert message.content[0] == {"type": "text", "text": "[1] a.pdf, page 2\nred bird"}
+    assert [document.metadata["score"] for document in message.artifact] == [2.0, 1.0]
+    assert (await tool.ainvoke(call({"query": "red bird"}))).content == message.content
+
+
+def test_pictures_of_pages_reach_the_model(notes: Collection) -> None:
+    notes.add([Entity(str(n), "red", image=Image.new("RGB", (40, 40), "red")) for n in range(3)])
+
+    message = create_search_tool(notes, pages=2, pixels=100).invoke(call({"query": "red"}))
+
+    assert [block["type"] for block in message.content] == ["text", "image", "text", "image", "text"]
+    assert len(message.artifact) == 3
+
+
+@pytest.mark.parametrize(
+    ("chosen", "expected"),
+    [
+        ({}, ["a#1", "a#2", "b#1"]),
+        ({"year": 2024}, ["a#2"]),
+        ({"year": [2023, 2025]}, ["a#1", "b#1"]),
+        ({"min_year": 2024}, ["a#2", "b#1"]),
+        ({"min_year": 2024, "max_year": 2024, "lang": "de"}, ["a#2"]),
+        ({"lang": ["en"], "max_year": 2024}, ["a#1"]),
+        ({"lang": None}, ["a#1", "a#2", "b#1"]),
+    ],
+)
+def test_the_model_may_filter_by_what_is_declared(
+    pages: Collection, chosen: dict[str, Any], expected: list[str]
+) -> None:
+    tool = create_search_tool(pages, filters={"year": int, "lang": str})
+
+    assert sorted(sources(tool.invoke(call({"query": "red", **chosen})))) == expected
+
+
+def test_filters_are_declared_in_the_schema(pages: Collection) -> None:
+    tool = create_search_tool(pages, filters={"year": int, "lang": str, "draft": bool})
+    function = convert_to_openai_tool(tool)["function"]
+    properties = function["parameters"]["properties"]
+
+    assert function["name"] == "search_documents"
+    assert "'notes'" in function["description"]
+    assert list(properties) == ["query", "year", "min_year", "max_year", "lang", "draft"]
+    assert function["parameters"]["required"] == ["query"]
+    assert "year" in properties["min_year"]["description"]
+    json.dumps(function)
+
+
+def test_what_is_fixed_stays_fixed(pages: Collection) -> None:
+    tool = create_search_tool(pages, filter={"source": "a.pdf"}, filters={"year": int})
+    by_expression = create_search_tool(pages, filter='source == "b.pdf"')
+
+    assert sorted(sources(tool.invoke(call({"query": "red"})))) == ["a#1", "a#2"]
+    assert sources(tool.invoke(call({"query": "red", "year": 2025}))) == []
+    assert sources(tool.invoke(call({"query": "red", "filter": None, "source": "b.pdf"}))) != ["b#1"]
+    assert sources(by_expression.invoke(call({"query": "red"}))) == ["b#1"]
+    assert len(sources(create_search_tool(pages, per_document=1).invoke(call({"query": "red"})))) == 2
+
+
+def test_nothing_found_is_said(pages: Collection, tmp_path: Path) -> None:
+    tool = create_search_tool(pages, filters={"year": int})
+
+    assert tool.invoke({"query": "red", "year": 1999}) == [
+        {"type": "text", "text": "Nothing was found with year=1999; try without."}
+    ]
+    with Collection("empty", pages.embedder, uri=tmp_path / "kb.db") as empty:
+        message = create_search_tool(empty).invoke(call({"query": "red"}))
+    assert message.content == [{"type": "text", "text": "Nothing was found; try other words."}]
+    assert message.artifact == []
+
+
+def test_a_filter_of_a_wrong_type_is_refused_by_the_schema(pages: Collection) -> None:
+    tool = create_search_tool(pages, filters={"year": int})
+
+    with pytest.raises(ValidationError, match="year"):
+        tool.invoke({"query": "red", "year": "last"})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "said"),
+    [
+        ({"k": 0}, InvalidQuery, "k is a number"),
+        ({"per_document": 0}, InvalidQuery, "per_document is a number"),
+        ({"pages": -1}, InvalidInput, "pages is a number"),
+        ({"pixels": 0}, InvalidInput, "pixels is a number"),
+        ({"filter": {"a": {"$near": 1}}}, InvalidFilter, "unknown operator"),
+        ({"filters": {"tags": list}}, InvalidInput, "'tags' is of bool, int, float or str"),
+        ({"filters": {"page number": int}}, InvalidInput, "'page number' cannot be an argument"),
+        ({"filters": {"query": str}}, InvalidInput, "two arguments of the tool would be called 'query'"),
+        ({"filters": {"year": int, "min_year": int}}, InvalidInput, "would be called 'min_year'"),
+        ({"filter": "year > 3", "filters": {"year": int}}, InvalidInput, "write it as a dict"),
+    ],
+)
+def test_wrong_arguments_are_refused_when_it_is_made(
+    pages: Collection, arguments: dict[str, Any], error: type[Exception], said: str
+) -> None:
+    with pytest.raises(error, match=said):
+        create_search_tool(pages, **arguments)
