@@ -90,3 +90,18 @@ def test_pages_are_embedded_by_the_engine_and_by_the_embedder_in_turn(
     assert [line.split()[0] for line in times] == ["colpali-engine", "colmilvus"]
     assert all(figures(line)[0] >= 0 for line in (*times, ratio))
     assert all(0.1 < figures(line)[0] < 10 for line in (one, other))  # GiB
+
+
+def test_what_an_adapter_adds_is_told_of_each() -> None:
+    done = run("--pages", "20", "--rounds", "5", benchmark="adapters")
+    assert done.returncode == 0, done.stderr
+    core, *others, summary = done.stdout.splitlines()
+
+    assert core.startswith("core ")
+    assert [line.split("  ")[0] for line in others] == [
+        "LangChain store",
+        "LangChain retriever",
+        "LangChain store's retriever",
+    ]
+    assert all(line.endswith("ms to the core") and len(figures(line)) == 2 for line in others)
+    assert summary == "medians of 5 questions to 20 pages, k=4"
