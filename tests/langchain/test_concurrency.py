@@ -26,7 +26,7 @@ CALLS = 1000
 def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collection]:
     random = np.random.default_rng(0)
     with Collection("pages", WordEmbedder(), uri=tmp_path_factory.mktemp("pages") / "kb.db") as collection:
-        collection.add([Entity(str(n), " ".join(random.choice(VOCABULARY, 8))) for n in range(200)])
+        collection.add([Entity(str(n), " ".join(random.choice(VOCABULARY, 8))) for n in range(50)])
         yield collection
 
 
