@@ -9,11 +9,17 @@ from typing import Any
 
 import pytest
 from langchain_core.documents import Document
-from langchain_core.messages import HumanMessage, ToolMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 from PIL import Image
 
 from colmilvus.errors import InvalidInput
-from colmilvus.langchain import LateInteractionVectorStore, PageLoader, to_citations, to_message_content
+from colmilvus.langchain import (
+    LateInteractionVectorStore,
+    PageLoader,
+    pictures_from_user,
+    to_citations,
+    to_message_content,
+)
 from tests.pdfs import text_pdf
 
 
@@ -144,6 +150,36 @@ def test_the_blocks_are_standard_ones(rivers: list[Document]) -> None:
     for message in (human, tool):
         assert [block["type"] for block in message.content_blocks] == ["text", "image"]
         assert message.content_blocks == blocks
+
+
+def test_pictures_of_tools_can_come_from_the_user(rivers: list[Document]) -> None:
+    content: list[Any] = to_message_content(rivers[:2])
+    asked = AIMessage("", tool_calls=[{"name": "search", "args": {}, "id": name, "type": "tool_call"} for name in "ab"])
+    messages: list[BaseMessage] = [
+        HumanMessage("Which river?"),
+        asked,
+        ToolMessage(content, tool_call_id="a", artifact=rivers),
+        ToolMessage("nothing", tool_call_id="b"),
+        AIMessage("The Danube."),
+        ToolMessage([content[1]], tool_call_id="c"),
+    ]
+    before = [message.model_copy(deep=True) for message in messages]
+
+    changed = pictures_from_user(messages)
+
+    assert [message.type for message in changed] == ["human", "ai", "tool", "tool", "human", "ai", "tool", "human"]
+    assert changed[2].content == [content[0], content[2]]
+    assert changed[2].artifact == rivers  # type: ignore[attr-defined]  # of the message of a tool
+    assert changed[4].content == [
+        {"type": "text", "text": "[1] rivers.pdf, page 1"},
+        content[1],
+        {"type": "text", "text": "[2] rivers.pdf, page 2"},
+        content[3],
+    ]
+    assert changed[6].content == [{"type": "text", "text": "The pictures follow."}]
+    assert changed[7].content == [{"type": "text", "text": "A picture:"}, content[1]]
+    assert messages == before
+    assert pictures_from_user(changed) == changed
 
 
 @pytest.mark.parametrize("budget", [{"pages": -1}, {"pages": True}, {"pixels": 0}, {"pixels": 2.5}])

@@ -112,6 +112,15 @@ def test_nothing_found_is_said(pages: Collection, tmp_path: Path) -> None:
     assert message.artifact == []
 
 
+async def test_a_question_that_cannot_be_searched_for_is_answered(pages: Collection) -> None:
+    tool = create_search_tool(pages)
+
+    for message in (tool.invoke(call({"query": " "})), await tool.ainvoke(call({"query": ""}))):
+        assert message.content == [{"type": "text", "text": "the query is blank; ask with at least one word."}]
+        assert message.artifact == []
+        assert message.status == "success"
+
+
 def test_a_filter_of_a_wrong_type_is_refused_by_the_schema(pages: Collection) -> None:
     tool = create_search_tool(pages, filters={"year": int})
 

@@ -7,7 +7,7 @@ try:
 except ImportError as error:
     raise MissingExtra("colmilvus.langchain", "langchain") from error
 
-from colmilvus.langchain.content import to_citations, to_message_content
+from colmilvus.langchain.content import pictures_from_user, to_citations, to_message_content
 from colmilvus.langchain.filters import LateInteractionTranslator
 from colmilvus.langchain.loader import PageLoader
 from colmilvus.langchain.reranker import LateInteractionReranker
@@ -22,6 +22,7 @@ __all__ = [
     "LateInteractionVectorStore",
     "PageLoader",
     "create_search_tool",
+    "pictures_from_user",
     "to_citations",
     "to_message_content",
 ]

@@ -11,13 +11,17 @@ from typing import Any, TypeGuard
 from urllib.parse import urlsplit
 
 from langchain_core.documents import Document
+from langchain_core.messages import BaseMessage, HumanMessage, ToolMessage
 from langchain_core.messages.content import Citation, create_citation
 
 from colmilvus.errors import ColmilvusError, InvalidInput, warn
 from colmilvus.images import jpeg
 from colmilvus.langchain.documents import picture_of
 
-__all__ = ["to_citations", "to_message_content"]
+__all__ = ["pictures_from_user", "to_citations", "to_message_content"]
+
+PICTURES = ("image", "image_url")
+"""Types of blocks with a picture: LangChain's own, and OpenAI's."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,51 @@ def to_citations(documents: Sequence[Document]) -> list[Citation]:
         )
         for passage in passages
     ]
+
+
+def pictures_from_user(messages: Iterable[BaseMessage]) -> list[BaseMessage]:
+    """The messages, with the pictures that tools gave in a message of the user behind those of the tools.
+
+    For providers that take pictures from users alone, such as OpenAI's chat completions; those that take them from
+    tools need this not. Before each picture stands the first line of the text that came before it, its number and
+    source. Messages without pictures stay as they are, and nothing is changed in place.
+
+    In an agent: ``wrap_model_call`` of ``langchain.agents.middleware``, with
+    ``handler(request.override(messages=pictures_from_user(request.messages)))``.
+
+    >>> shown = [{"type": "text", "text": "[1] a.pdf, page 2"}, {"type": "image", "url": "https://x.org/2.png"}]
+    >>> [(message.type, len(message.content)) for message in pictures_from_user([ToolMessage(shown, tool_call_id="1")])]
+    [('tool', 1), ('human', 2)]
+    """
+    result: list[BaseMessage] = []
+    pictures: list[str | dict[Any, Any]] = []
+    for message in messages:
+        if pictures and not isinstance(message, ToolMessage):
+            result.append(HumanMessage(pictures))
+            pictures = []
+        if isinstance(message, ToolMessage) and isinstance(message.content, list):
+            kept, moved = _without_pictures(message.content)
+            pictures += moved
+            message = message.model_copy(update={"content": kept}) if moved else message
+        result.append(message)
+    return [*result, HumanMessage(pictures)] if pictures else result
+
+
+def _without_pictures(
+    content: Sequence[str | dict[Any, Any]],
+) -> tuple[list[str | dict[Any, Any]], list[str | dict[Any, Any]]]:
+    """What is no picture, and the pictures, each behind the first line of the text that it came behind."""
+    kept: list[str | dict[Any, Any]] = []
+    moved: list[str | dict[Any, Any]] = []
+    title = ""
+    for block in content:
+        if isinstance(block, dict) and block.get("type") in PICTURES:
+            moved += [{"type": "text", "text": title or "A picture:"}, block]
+            continue
+        kept.append(block)
+        text = block if isinstance(block, str) else str(block.get("text", ""))
+        title = text.partition("\n")[0] or title
+    return kept or ([{"type": "text", "text": "The pictures follow."}] if moved else []), moved
 
 
 def _passages(documents: Iterable[Document]) -> list[_Passage]:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, create_model
 
 from colmilvus.collection import Collection
 from colmilvus.embedder import SearchMode
-from colmilvus.errors import InvalidInput
+from colmilvus.errors import InvalidInput, InvalidQuery
 from colmilvus.filters import to_expression
 from colmilvus.langchain.content import to_message_content
 from colmilvus.langchain.documents import BEST_SEGMENTS, scored_document
@@ -43,7 +43,8 @@ def create_search_tool(
 
     Its answer is the content blocks of ``to_message_content``, with the pictures of at most ``pages`` pages of at most
     ``pixels`` pixels each, and its artifact the Documents, as LateInteractionRetriever gives them. ``k``, ``filter``,
-    ``mode`` and ``per_document`` hold for every search; the model cannot change them.
+    ``mode`` and ``per_document`` hold for every search; the model cannot change them. What cannot be searched for,
+    such as a blank question, is answered with the reason, so that the model can ask again.
 
     ``filters`` names keys of the metadata that the model may filter by, with the type of their values: bool, int, float
     or str. Each is an argument of the tool that may be left out, and takes a value or a list of values, any of which
@@ -73,7 +74,10 @@ def create_search_tool(
 
     def find(query: str, chosen: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[Document]]:
         joined = fixed if isinstance(fixed, str) else _joined(fixed, _filter(filters or {}, chosen))
-        hits = collection.search(query, number, filter=joined, mode=mode, per_document=per_document)
+        try:
+            hits = collection.search(query, number, filter=joined, mode=mode, per_document=per_document)
+        except InvalidQuery as error:  # of the model's making: it can ask again
+            return [{"type": "text", "text": f"{error}."}], []
         documents = [scored_document(hit, best_segments) for hit in hits]
         content = to_message_content(documents, pages=pages, pixels=pixels)
         return content or [{"type": "text", "text": _nothing(chosen)}], documents
