@@ -740,3 +740,47 @@ def test_multi_vectors_of_torch_and_lists_are_taken(database: Path) -> None:
         collection.add([Entity("a"), Entity("b")], vectors=[[[1, 0], [0, 1]], MultiVector([[1, 1]])])
 
         assert len(collection.multi_vectors(["a"])["a"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"k": 0}, "k is a number"),
+        ({"mode": "bm25"}, "mode is"),
+        ({"min_similarity": True}, "min_similarity is a number"),
+        ({"mode": "text", "exact": True}, "exact is for"),
+        ({"filter": {"a": {"$near": 1}}}, "unknown operator"),
+        ({"per_document": 0}, "per_document is a number"),
+    ],
+)
+def test_arguments_of_a_search_can_be_checked_beforehand(
+    notes: Collection, arguments: dict[str, Any], said: str
+) -> None:
+    notes.check_search(3, filter={"a": 1}, min_similarity=np.float32(0.5))
+    with pytest.raises(InvalidInput, match=said):
+        notes.check_search(**arguments)
+    with pytest.raises(InvalidInput, match=said):
+        notes.search("red", **arguments)
+
+
+def test_another_embedder_may_be_asked_that_is_the_collections_equal(notes: Collection) -> None:
+    equal, other = WordEmbedder(), WordEmbedder(pooled="twice")
+
+    assert notes.add([Entity("a", "red")], embedder=equal).added == 1
+    assert equal.embedded == 1
+    with pytest.raises(CollectionMismatch, match="other settings: pooled=None, now 'twice'"):
+        notes.add([Entity("b", "red")], embedder=other)
+    assert notes.count() == 1
+
+
+def test_entities_come_with_their_vectors(notes: Collection) -> None:
+    notes.add([Entity("a", "red sea"), Entity("b", "sky")])
+
+    found = notes.with_vectors(["b", "none", "a"])
+
+    assert {name: (entity.text, len(vectors)) for name, (entity, vectors) in found.items()} == {
+        "a": ("red sea", 2),
+        "b": ("sky", 1),
+    }
+    assert notes.with_vectors([]) == {}
+    assert notes.keeps_images

@@ -352,3 +352,22 @@ def test_without_segments_there_are_no_parents(notes: Collection) -> None:
     assert notes.parents(["a"]) == {}
     assert notes.delete(["a"], segments=["a"]) == 0
     assert notes.count() == 1
+
+
+def test_metadata_that_the_rest_has_in_common_is_the_entitys_when_a_segment_goes(articles: Collection) -> None:
+    old = [Entity(f"old {n}", "red", metadata={"title": "A", "year": 2024}) for n in range(2)]
+    new = [Entity(f"new {n}", "sea", metadata={"title": "A", "year": 2025}) for n in range(2)]
+    articles.add(group(old, by="title"))
+    articles.add(group(new, by="title"))
+    assert articles.get(["A"])[0].metadata == {"title": "A"}
+
+    articles.delete(segments=["old 0", "old 1"])
+
+    assert articles.get(["A"])[0].metadata == {"title": "A", "year": 2025}
+    assert articles.count({"year": 2025}) == 1
+
+
+def test_true_and_one_are_not_in_common() -> None:
+    members = [Entity(name, "x", document="d", metadata={"v": value}) for name, value in (("a", 1), ("b", True))]
+
+    assert group(members)[0].metadata == {}

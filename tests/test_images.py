@@ -300,3 +300,13 @@ except OSError as error:
 
     assert "took only a part of a picture" in done.stdout or "File too large" in done.stdout
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_a_kept_picture_that_is_put_again_keeps_its_reference(tmp_path: Path) -> None:
+    store = ImageStore(tmp_path / "kept")
+    path = store.path(store.put(Image.new("RGB", (9, 9), "red")))
+    other = ImageStore(tmp_path / "other")
+
+    assert store.put(path) == store.put(str(path)) == store.reference(path)
+    assert list(store.references()) == [store.reference(path)]
+    assert other.put(path) != store.reference(path)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import operator
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, nullcontext
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -18,10 +17,11 @@ from tqdm import tqdm
 from colmilvus.connection import connect, is_path
 from colmilvus.embedder import Embedder, Query, SearchMode, preferred_mode
 from colmilvus.entity import Entity, Hit, Metric, MultiVector
-from colmilvus.errors import CollectionNotFound, ColmilvusError, InvalidInput, InvalidVectors
+from colmilvus.errors import CollectionNotFound, ColmilvusError, InvalidInput
 from colmilvus.filters import Filter, equal, to_expression
 from colmilvus.images import ImageStore
-from colmilvus.ingest import Ingest, multi_vector_for
+from colmilvus.ingest import Ingest
+from colmilvus.ingest.given import reading, with_vectors
 from colmilvus.layouts.checks import check_entity
 from colmilvus.layouts.spec import CollectionSpec
 from colmilvus.layouts.struct_array import StructArrayLayout
@@ -114,6 +114,11 @@ class Collection:
         return self._layout.spec.metric
 
     @property
+    def keeps_images(self) -> bool:
+        """Whether pictures are kept: always by the embedded engine, for a server where ``images`` names a folder."""
+        return self._store.keeps_images
+
+    @property
     def spec(self) -> CollectionSpec:
         """What the collection was made with."""
         return self._layout.spec
@@ -151,9 +156,9 @@ class Collection:
         is_shown = sys.stderr.isatty() if progress is None else progress
         total = (operator.length_hint(entities) or None) if is_shown else None
         bar = tqdm(desc=self.name, unit=" pages", total=total, disable=not is_shown)
-        with bar, _reading(entities) as source:
+        with bar, reading(entities) as source:
             report = Ingest(self._store, embedder or self.embedder, bar.update).run(
-                _with_vectors(source, vectors), failures
+                with_vectors(source, vectors), failures
             )
             bar.total = bar.n  # pages that could not be read were counted in beforehand
             return report
@@ -205,22 +210,50 @@ class Collection:
         """The ``k`` entities that match best, best first; for a list of queries, one such list for each.
 
         A query is a text, a picture, or a multi-vector ``(n, dim)``. ``mode`` is "late_interaction" (MaxSim), "text"
-        (BM25 over the entities' own text, not their segments'), or "hybrid" (both, scaled to [0, 1] and averaged;
-        ``fusion="rrf"`` fuses by rank); the one that suits the embedder if not given. ``min_similarity`` drops weaker
-        hits, ``per_document`` keeps at most so many of one document, and ``exact`` scores the candidates of a server's
-        index again from their stored vectors. An entity in several parts is scored over all of them.
+        (BM25 over the entities' own text, or where they have none their segments'), or "hybrid" (both, scaled to [0, 1]
+        and averaged; ``fusion="rrf"`` fuses by rank); the one that suits the embedder if not given. ``min_similarity``
+        drops weaker hits, ``per_document`` keeps at most so many of one document, and ``exact`` scores the candidates
+        of a server's index again from their stored vectors. An entity in several parts is scored over all of them.
 
         Raises InvalidQuery for a blank query and for what a mode cannot give, InvalidFilter for a filter that is not
         understood, and InvalidVectors for query vectors of another dimension.
         """
-        expression = "" if filter is None else to_expression(filter, self._layout.spec.fields)
         several = isinstance(query, list | tuple) and not is_vectors(query)
         queries = list(query) if several else [query]
-        k = operator.index(k) if hasattr(k, "__index__") and not isinstance(k, bool) else k
-        search = Search(self._layout, self.embedder, k, expression, min_similarity, per_document, exact, fusion)
+        search = self._search(k, filter, min_similarity, per_document, exact, fusion)
         answers = search.run(queries, mode or self._mode_for(queries))
         shown = [[replace(hit, entity=self._store.hydrated(hit.entity)) for hit in hits] for hits in answers]
         return shown if several else shown[0]
+
+    def check_search(
+        self,
+        k: int = 10,
+        *,
+        filter: Filter | None = None,
+        mode: SearchMode | None = None,
+        min_similarity: float | None = None,
+        per_document: int | None = None,
+        exact: bool = False,
+        fusion: Fusion | None = None,
+    ) -> None:
+        """Raise what ``search`` would raise for these arguments, whatever text is asked; nothing is asked."""
+        search = self._search(k, filter, min_similarity, per_document, exact, fusion)
+        search.check(mode or preferred_mode(self.embedder))
+        if mode != "text":
+            search.check_embedder()
+
+    def _search(
+        self,
+        k: int,
+        filter: Filter | None,
+        min_similarity: float | None,
+        per_document: int | None,
+        exact: bool,
+        fusion: Fusion | None,
+    ) -> Search:
+        expression = "" if filter is None else to_expression(filter, self._layout.spec.fields)
+        k = operator.index(k) if hasattr(k, "__index__") and not isinstance(k, bool) else k
+        return Search(self._layout, self.embedder, k, expression, min_similarity, per_document, exact, fusion)
 
     def search_diverse(
         self,
@@ -267,10 +300,15 @@ class Collection:
         found = {entity.id: self._store.hydrated(entity) for entity in self._layout.entities(wanted)}
         return [found[name] for name in wanted if name in found]
 
+    def with_vectors(self, ids: Sequence[str]) -> dict[str, tuple[Entity, MultiVector]]:
+        """The entities under these ids, each with its vectors; ids that are not held are left out."""
+        sizes = {name: stored.sizes for name, stored in self._layout.stored(_id_list(ids)).items()}
+        found = self._layout.contents(sizes) if sizes else {}
+        return {name: (self._store.hydrated(entity), vectors) for name, (entity, vectors) in found.items()}
+
     def multi_vectors(self, ids: Sequence[str]) -> dict[str, MultiVector]:
         """The vectors of the entities under these ids; ids that are not held are left out."""
-        sizes = {name: stored.sizes for name, stored in self._layout.stored(_id_list(ids)).items()}
-        return {name: vectors for name, (_, vectors) in self._layout.contents(sizes).items()}
+        return {name: vectors for name, (_, vectors) in self.with_vectors(ids).items()}
 
     def parents(self, segments: Sequence[str]) -> dict[str, list[str]]:
         """The ids of the entities that hold any of these segments, each with the ids of those that it holds."""
@@ -333,31 +371,6 @@ class Collection:
     def __repr__(self) -> str:
         made_with = self._layout.spec.embedder or f"{self.dim} dimensions"
         return f"Collection({self.name!r}, {made_with}, uri={self.uri!r})"
-
-
-def _reading(entities: Iterable[Entity]) -> AbstractContextManager[Iterable[Entity]]:
-    """The entities as their reader reads them ahead, if it can; an iterable of the caller's own is read as it is."""
-    read_ahead = getattr(entities, "read_ahead", None)
-    return nullcontext(entities) if read_ahead is None else closing(read_ahead())
-
-
-def _with_vectors(
-    entities: Iterable[Entity], vectors: Iterable[Any] | None
-) -> Iterator[tuple[Entity, MultiVector | InvalidVectors | None]]:
-    if vectors is None:
-        for entity in entities:
-            yield entity, None
-        return
-    missing = object()
-    given = iter(vectors)
-    count = 0
-    for count, entity in enumerate(entities, start=1):
-        value = next(given, missing)
-        if value is missing:
-            raise InvalidInput(f"vectors has {count - 1} items, entities has more: one multi-vector for each entity")
-        yield entity, multi_vector_for(entity, value)
-    if next(given, missing) is not missing:
-        raise InvalidInput(f"vectors has more than {count} items, entities has {count}: one multi-vector each")
 
 
 def _id_list(ids: Iterable[str]) -> list[str]:

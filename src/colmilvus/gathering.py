@@ -80,9 +80,13 @@ def _only(members: Iterable[Entity]) -> str | None:
 
 
 def _common(metadata: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The pairs that are in all of them."""
+    """The pairs that are in all of them; True and 1 are not the same."""
     first, *others = metadata or [{}]
-    return {key: value for key, value in first.items() if all(key in other and other[key] == value for other in others)}
+    return {
+        key: value
+        for key, value in first.items()
+        if all(key in other and type(other[key]) is type(value) and other[key] == value for other in others)
+    }
 
 
 def _place(segment: Segment) -> tuple[Any, ...]:
@@ -164,4 +168,4 @@ def without(entity: Entity, vectors: MultiVector, ids: Container[str]) -> tuple[
     left = tuple(segment for segment in entity.segments if segment.id not in ids)
     if not left:
         return None
-    return replace(entity, segments=left), merged_vectors(left, (entity.segments, vectors))
+    return narrowed(entity, left), merged_vectors(left, (entity.segments, vectors))

@@ -137,7 +137,7 @@ class ImageStore:
 
     def reference(self, image: ImageLike) -> str:
         """The reference that a picture is, or would be, kept under."""
-        return reference_of(image)
+        return self._own(image) or reference_of(image)
 
     def put(self, image: ImageLike) -> str:
         """Keep a picture and return its reference; one that is kept already is neither drawn nor written again."""
@@ -150,6 +150,16 @@ class ImageStore:
                     picture.save(file, "JPEG", quality=QUALITY, subsampling=0)
                 _check_whole(temporary)
         return reference
+
+    def _own(self, image: ImageLike) -> str | None:
+        """The reference of a picture that lies here already, by its path."""
+        if not isinstance(image, str | PathLike):
+            return None
+        with suppress(OSError, ValueError):  # not below this folder, or no path at all
+            reference = Path(image).absolute().relative_to(self.folder.absolute()).as_posix()
+            if REFERENCE.fullmatch(reference) and Path(image).is_file():
+                return reference
+        return None
 
     def path(self, reference: str) -> Path:
         """Where the picture of a reference lies. Raises InvalidInput for what is no reference of this store."""

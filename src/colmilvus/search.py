@@ -6,6 +6,7 @@ import math
 import operator
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from numbers import Real
 from typing import Any
 
 from colmilvus.embedder import Embedder, SearchMode
@@ -44,7 +45,7 @@ class Search:
 
         Raises InvalidQuery where the mode, or its arguments, do not suit, and InvalidVectors for wrong query vectors.
         """
-        self._check(mode)
+        self.check(mode)
         for query in queries:
             _check_query(query, mode)
         if mode == "text":
@@ -57,7 +58,8 @@ class Search:
             self._hits(vector, found) for vector, found in zip(vectors, self._late_interaction(vectors), strict=True)
         ]
 
-    def _check(self, mode: SearchMode) -> None:
+    def check(self, mode: SearchMode) -> None:
+        """Raise InvalidQuery where the arguments do not suit the mode, or one another."""
         if mode not in ("late_interaction", "text", "hybrid"):
             raise InvalidQuery(f"mode is 'late_interaction', 'text' or 'hybrid', not {mode!r}")
         check_number("k", self.k)
@@ -74,17 +76,14 @@ class Search:
 
     def _check_threshold(self, mode: SearchMode) -> None:
         check_similarity("min_similarity", mode, self.layout.spec.metric)
-        least = self.min_similarity
-        if isinstance(least, str) or not math.isfinite(least or 0):
+        least: Any = self.min_similarity
+        if isinstance(least, bool) or not isinstance(least, Real) or not math.isfinite(least):
             raise InvalidQuery(f"min_similarity is a number, such as 0.5, not {least!r}")
 
     def _vectors(self, queries: Sequence[Any]) -> list[MultiVector]:
         asked = [query for query in queries if not is_vectors(query)]
-        if asked and self.embedder is None:
-            raise InvalidQuery(
-                "this collection was opened without an embedder: open it with the one that it was made with "
-                f"({self.layout.spec.made_with}), pass a multi-vector as query, or search with mode='text'"
-            )
+        if asked:
+            self.check_embedder()
         answers = self.embedder.embed_queries(asked) if asked and self.embedder else ()
         if len(answers) != len(asked):
             raise InvalidVectors(f"the embedder gave {len(answers)} multi-vectors for {len(asked)} queries")
@@ -96,6 +95,14 @@ class Search:
                     f"the query has vectors of {vector.dim} dimensions, the collection of {self.layout.spec.dim}"
                 )
         return vectors
+
+    def check_embedder(self) -> None:
+        """Raise InvalidQuery where there is no embedder for a query that is no multi-vector."""
+        if self.embedder is None:
+            raise InvalidQuery(
+                "this collection was opened without an embedder: open it with the one that it was made with "
+                f"({self.layout.spec.made_with}), pass a multi-vector as query, or search with mode='text'"
+            )
 
     # How many entities to ask for at first, and then four times as many until enough are left or there are no more
 
@@ -174,17 +181,18 @@ class Search:
 
     def _text(self, query: str) -> list[Found]:
         def look(limit: int) -> tuple[list[Found], bool]:
-            found = self.layout.search_text(query, limit, self.expression, whole=self._shows(limit))
-            return self._kept(None, found), len(found) < limit
+            rows = self._rows(limit)
+            found = self.layout.search_text(query, rows, self.expression, whole=self._shows(limit))
+            return self._kept(None, _best_parts(found)), len(found) < rows
 
         return self._enough(self._first(), look)
 
     def _hybrid(self, query: str, vectors: MultiVector) -> list[Found]:
         def look(depth: int) -> tuple[list[Found], bool]:
             by_vectors = self._search(vectors, depth)
-            by_text = self.layout.search_text(query, depth, self.expression, whole=False)
-            fused = self._fused(self._one_for_each(vectors, by_vectors), by_text)
-            return self._kept(None, fused), len(by_vectors) < self._rows(depth) and len(by_text) < depth
+            by_text = self.layout.search_text(query, self._rows(depth), self.expression, whole=False)
+            fused = self._fused(self._one_for_each(vectors, by_vectors), _best_parts(by_text))
+            return self._kept(None, fused), max(len(by_vectors), len(by_text)) < self._rows(depth)
 
         return self._enough(max(FUSED_DEPTH, 10 * self.k), look)
 
@@ -229,6 +237,14 @@ class Search:
         if query is None or vectors is None or not entity.segments:
             return ()
         return segment_similarities(query, vectors, entity.segments, self.layout.spec.metric)
+
+
+def _best_parts(found: Sequence[Found]) -> list[Found]:
+    """Of what was found, best first, the best part of each entity."""
+    best: dict[str, Found] = {}
+    for item in found:
+        best.setdefault(item.id, item)
+    return list(best.values())
 
 
 def is_vectors(query: Any) -> bool:

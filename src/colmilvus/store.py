@@ -164,6 +164,10 @@ class EntityStore:
         """The reference that a picture is, or would be, kept under; None where there is none, or none is kept."""
         return None if image is None or self._images is None else self._images.reference(image)
 
+    @property
+    def keeps_images(self) -> bool:
+        return self._images is not None
+
     def will_draw(self, image: ImageLike) -> bool:
         """Whether a picture has to be drawn to be kept: where pictures are kept, and this one is not yet."""
         return self._images is not None and not self._images.path(self._images.reference(image)).exists()

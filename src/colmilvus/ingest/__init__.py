@@ -13,13 +13,13 @@ from colmilvus.embedder import Embedder, reads_images
 from colmilvus.entity import Entity, LazyImage
 from colmilvus.errors import ColmilvusError, InvalidInput, UnreadableFile
 from colmilvus.ingest.drawing import DrawnAhead, DrawnOnce
-from colmilvus.ingest.embedding import Embedding, Pace, multi_vector_for
+from colmilvus.ingest.embedding import Embedding, Pace
 from colmilvus.ingest.items import Given, Item, batches, changed, checked
 from colmilvus.overlap import Behind
 from colmilvus.report import AddReport, IncompleteAdd, Problem
 from colmilvus.store import Change, EntityStore, Stored
 
-__all__ = ["Ingest", "multi_vector_for"]
+__all__ = ["Ingest"]
 
 WAITING = 1
 """Portions that may wait while one is stored and the next embedded: each holds its pictures."""

@@ -23,6 +23,8 @@ SEGMENT_IDS = "segment_ids"
 """The column with the ids of the segments in a row: filters see no fields of structs before Milvus 3.0."""
 PART_BYTES = 16 << 20
 """Bytes of segments' texts in one row; a request takes 64 MiB in all."""
+TEXT_BYTES = 65_535
+"""Bytes of segments' texts in a row whose text column holds them too, for BM25 (Milvus, "Limits": VARCHAR)."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,8 @@ def _encoded(character: re.Match[str]) -> str:
 
 def rows_of(record: Record, spec: CollectionSpec) -> list[dict[str, Any]]:
     """The rows of one record, part by part; parts are cut between segments."""
-    entity, parts = record.entity, list(_parts(record.vectors, record.entity.segments, spec.capacity))
+    entity = record.entity
+    parts = list(_parts(record.vectors, entity.segments, spec.capacity, PART_BYTES if entity.text else TEXT_BYTES))
     shared = {
         "id": entity.id,
         "document": entity.document,
@@ -61,11 +64,13 @@ def rows_of(record: Record, spec: CollectionSpec) -> list[dict[str, Any]]:
     sizes = [vectors.vectors.nbytes + _text_bytes(vectors, entity.segments) for vectors in parts]
     writing = uuid4().hex[:12] if len(parts) > 1 else ""
     internal = {**record.internal, "version": entity.version, "sizes": sizes, "writing": writing}
+    if entity.segments and not entity.text:
+        internal["text"] = "of segments"
     return [
         {
             "key": key_of(entity.id, part, writing),
             "part": part,
-            "text": entity.text if part == 0 else "",
+            "text": _text(entity, vectors, part),
             "internal": internal,
             "vectors": list(_elements(vectors, entity.segments, spec)),
             **({SEGMENT_IDS: [entity.segments[owner].id for owner in _owners(vectors)]} if spec.segments else {}),
@@ -75,8 +80,15 @@ def rows_of(record: Record, spec: CollectionSpec) -> list[dict[str, Any]]:
     ]
 
 
-def _parts(vectors: MultiVector, segments: Sequence[Segment], capacity: int) -> Iterator[MultiVector]:
-    """The vectors in portions of whole segments, each of at most ``capacity`` vectors and of bounded bytes of text."""
+def _text(entity: Entity, vectors: MultiVector, part: int) -> str:
+    """What BM25 sees of a part: the entity's own text in the first one; without any, the texts of its segments."""
+    if entity.text or not entity.segments:
+        return entity.text if part == 0 else ""
+    return "\n".join(entity.segments[owner].text for owner in _owners(vectors))
+
+
+def _parts(vectors: MultiVector, segments: Sequence[Segment], capacity: int, text_bytes: int) -> Iterator[MultiVector]:
+    """The vectors in portions of whole segments: of at most so many vectors, and bytes of text if it is several."""
     if vectors.segments is None or not segments:
         yield vectors
         return
@@ -86,7 +98,7 @@ def _parts(vectors: MultiVector, segments: Sequence[Segment], capacity: int) -> 
     start = end = written = 0
     for count, segment in zip(counts, segments, strict=True):
         weight = _weight(segment)
-        if end > start and (end + count - start > capacity or written + weight > PART_BYTES):
+        if end > start and (end + count - start > capacity or written + weight > text_bytes):
             yield MultiVector(rows[start:end], owners[start:end])
             start, written = end, 0
         end, written = end + count, written + weight
@@ -143,7 +155,7 @@ def entity_of(row: Mapping[str, Any], segments: Iterable[Segment] = ()) -> Entit
     internal = row["internal"]
     return Entity(
         id=row["id"],
-        text=row["text"],
+        text="" if internal.get("text") else row["text"],
         image=row["image"] or None,
         document=row["document"],
         version=internal["version"],
