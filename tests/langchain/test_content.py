@@ -12,6 +12,7 @@ from langchain_core.documents import Document
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 from PIL import Image
 
+from colmilvus import Entity, Segment
 from colmilvus.errors import InvalidInput
 from colmilvus.langchain import (
     LateInteractionVectorStore,
@@ -124,6 +125,10 @@ def test_each_chunk_of_a_hit_has_a_number_and_a_page(grouped: LateInteractionVec
         ({"source": "https://x.org/#top", "page": 2}, "https://x.org/#top, page 2", "https://x.org/#top"),
         ({"source": r"C:\files\r.pdf", "page": "iv"}, "r.pdf, page iv", "file:///C:/files/r.pdf"),
         ({"source": "notes"}, "notes", None),
+        ({"source": "http://[draft] notes"}, "http://[draft] notes", "http://[draft] notes"),
+        ({"source": "/r.pdf", "page": 3.0}, "r.pdf, page 3", "file:///r.pdf#page=3"),
+        ({"source": "/r.pdf", "page": True}, "r.pdf", "file:///r.pdf"),
+        ({"source": 7}, "7", None),
         ({}, "the id", None),
     ],
 )
@@ -137,9 +142,32 @@ def test_sources_of_every_kind_are_cited(metadata: dict[str, Any], title: str, u
 
 
 def test_metadata_called_segments_of_the_users_own_is_no_list_of_hits() -> None:
-    document = Document("text", metadata={"segments": [{"id": 3}], "source": "a"})
+    own = {"id": "s", "text": "t", "similarity": 1, "metadata": None}
+    for segments in ([{"id": 3}], [own], "text", []):
+        document = Document("text", metadata={"segments": segments, "source": "a"})
 
-    assert to_message_content([document]) == [{"type": "text", "text": "[1] a\ntext"}]
+        assert to_message_content([document]) == [{"type": "text", "text": "[1] a\ntext"}]
+    assert to_message_content([Document("text")]) == [{"type": "text", "text": "[1] a document\ntext"}]
+
+
+def test_a_page_is_shown_once(rivers: list[Document]) -> None:
+    pieces = [Document(text, metadata=rivers[0].metadata) for text in ("The", "Danube")]
+
+    blocks = to_message_content([*pieces, rivers[1], pieces[0]], pages=2)
+
+    assert [block["type"] for block in blocks] == ["text", "image", "text", "text", "image", "text"]
+    assert blocks[2]["text"] == "[2] rivers.pdf, page 1\nDanube\n(its picture is shown with [1])"
+    assert blocks[5]["text"].endswith("(its picture is shown with [1])")
+
+
+def test_an_entity_with_segments_and_a_picture_shows_it(grouped: LateInteractionVectorStore) -> None:
+    picture = Image.new("RGB", (30, 20), "red")
+    grouped.collection.add([Entity("p", image=picture, segments=(Segment("s", "red"), Segment("t", "sea")))])
+
+    blocks = to_message_content(grouped.similarity_search("red"))
+
+    assert [block["type"] for block in blocks] == ["text", "image", "text"]
+    assert picture_in(blocks[1]).size == (30, 20)
 
 
 def test_the_blocks_are_standard_ones(rivers: list[Document]) -> None:

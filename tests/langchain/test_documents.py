@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,16 @@ import pytest
 from langchain_core.documents import Document
 from PIL import Image
 
-from colmilvus import Collection, Entity, MultiVector, Segment, Unreadable, maxsim
+from colmilvus import Collection, Entity, MultiVector, Segment, Unreadable, embedded, maxsim
 from colmilvus.embedder import Query
 from colmilvus.errors import InvalidEntity, InvalidInput, UnreadableFile
 from colmilvus.images import open_image
-from colmilvus.langchain import LateInteractionRetriever, LateInteractionVectorStore, PageLoader
+from colmilvus.langchain import (
+    LateInteractionRetriever,
+    LateInteractionVectorStore,
+    PageLoader,
+    to_message_content,
+)
 from colmilvus.pdf import read_pages
 from tests.pdfs import encrypted_pdf, text_pdf
 from tests.words import WordEmbedder
@@ -66,9 +72,9 @@ def photos(tmp_path: Path) -> Path:
     return folder
 
 
-def same_picture(left: Any, right: Any) -> bool:
+def same_picture(left: Any, right: Any, most: float = 3) -> bool:
     difference = np.asarray(open_image(left), dtype=int) - np.asarray(open_image(right), dtype=int)
-    return bool(np.abs(difference).mean() < 3)  # JPEG
+    return bool(np.abs(difference).mean() < most)  # JPEG
 
 
 class TestPages:
@@ -143,21 +149,72 @@ class TestPages:
         assert found == album.similarity_search_by_image(picture, 2)
         assert found[0].metadata["source"] == str(photos / "red.png")
 
-    def test_an_embedder_that_sees_looks_at_paths_and_data_uris_which_stay_as_they_are(
-        self, album: LateInteractionVectorStore, photos: Path
+    @pytest.mark.parametrize("form", ["path", "file URI", "data URI", "wrapped data URI"])
+    def test_an_embedder_that_sees_looks_at_what_image_names_which_is_kept(
+        self, album: LateInteractionVectorStore, photos: Path, form: str
     ) -> None:
-        buffer = BytesIO()
-        Image.new("RGB", (4, 4), "blue").save(buffer, "PNG")
-        uri = f"data:image/png;base64,{b64encode(buffer.getvalue()).decode()}"
-        documents = [
-            Document("", id="path", metadata={"image": str(photos / "red.png")}),
-            Document("", id="uri", metadata={"image": uri}),
-        ]
+        noise = Image.fromarray(np.random.default_rng(0).integers(0, 99, (300, 300, 3), np.uint8))
+        noise.save(photos / "noise.png")
+        encoded = b64encode((photos / "noise.png").read_bytes()).decode()
+        wrapped = "\n".join(encoded[start : start + 76] for start in range(0, len(encoded), 76))
+        image = {
+            "path": str(photos / "noise.png"),
+            "file URI": (photos / "noise.png").as_uri(),
+            "data URI": f"data:image/png;base64,{encoded}",
+            "wrapped data URI": f"data:image/png;name=noise.png;base64,{wrapped}",
+        }[form]
+        document = Document("", id="a", metadata={"image": image, "year": 2025})
 
-        assert album.add_documents(documents) == ["path", "uri"]
-        assert album.similarity_search("blue", k=2) == documents[::-1]
+        assert album.add_documents([document]) == ["a"]
+        (photos / "noise.png").unlink()  # an upload that was there for a moment
+        (found,) = album.similarity_search("blue")
+
+        assert found.metadata.pop("year") == 2025
+        assert same_picture(found.metadata.pop("image"), noise, most=12)
+        assert found == Document("", id="a")
+        assert document.metadata["image"] == image
+
+    def test_what_names_no_picture_stays_as_it_is(
+        self, album: LateInteractionVectorStore, store: LateInteractionVectorStore, photos: Path
+    ) -> None:
         with pytest.warns(UserWarning, match="not stored: gone: no picture"):
             album.add_texts([""], [{"image": str(photos / "gone.png")}], ids=["gone"])
+        words = [Document("red", id="a", metadata={"image": str(photos / "red.png")})]
+        store.add_documents(words)
+
+        assert store.similarity_search("red") == words  # nothing looks at it: it is the user's
+
+    def test_a_found_page_that_is_added_again_keeps_its_picture(
+        self, store: LateInteractionVectorStore, tmp_path: Path, database: Path
+    ) -> None:
+        (tmp_path / "rivers.pdf").write_bytes(text_pdf(["red sea"]))
+        store.add_documents(PageLoader(tmp_path / "rivers.pdf").load())
+        (found,) = store.similarity_search("red")
+        kept = Path(found.metadata["image"]).read_bytes()
+
+        for year in (2024, 2025):
+            found.metadata["year"] = year
+            store.add_documents([found])
+
+        (again,) = store.similarity_search("red")
+        assert again.metadata == found.metadata
+        assert [path.read_bytes() for path in database.glob("images/notes/??/*.jpg")] == [kept]
+
+    def test_without_a_place_for_pictures_the_reference_stays(self, database: Path, tmp_path: Path) -> None:
+        (tmp_path / "rivers.pdf").write_bytes(text_pdf(["red sea"]))
+        loaded = PageLoader(tmp_path / "rivers.pdf").load()
+        embedded.connect(database).close()
+        with Collection("keeper", WordEmbedder(), uri=database):  # holds the engine, which is asked as a server below
+            uri, token = embedded.address(database)
+            with Collection("served", WordEmbedder(), uri=uri, token=token) as collection:
+                served = LateInteractionVectorStore(collection)
+                served.add_documents(loaded)
+
+                assert served.similarity_search("red") == loaded
+                assert [block["type"] for block in to_message_content(served.similarity_search("red"))] == [
+                    "text",
+                    "image",
+                ]
 
     def test_a_page_whose_file_is_gone_is_refused_before_anything_is_stored(
         self, store: LateInteractionVectorStore, tmp_path: Path
@@ -308,6 +365,72 @@ class TestGroups:
 
         assert [found.id for found in grouped.similarity_search("red", filter={"year": 2025})] == ["y"]
         assert grouped.similarity_search("red", filter={"page": 2}) == []
+
+    def test_metadata_that_all_chunks_share_again_are_found_again(self, grouped: LateInteractionVectorStore) -> None:
+        grouped.add_documents([Document(f"red {n}", id=f"old {n}", metadata={"source": "p", "y": 1}) for n in range(2)])
+        grouped.add_documents([Document(f"red {n}", id=f"new {n}", metadata={"source": "p", "y": 2}) for n in range(2)])
+        assert grouped.similarity_search("red", filter={"y": 2}) == []
+
+        grouped.delete(["old 0", "old 1"])
+
+        (found,) = grouped.similarity_search("red", filter={"y": 2})
+        assert (found.id, found.metadata["y"]) == ("p", 2)
+
+    def test_its_words_are_found_by_text_too(self, grouped: LateInteractionVectorStore) -> None:
+        grouped.add_documents(CHUNKS)
+
+        for mode in ("text", "hybrid"):
+            assert grouped.search("green tree", mode, k=1)[0].id == "x"
+            assert grouped.as_retriever(search_type=mode, search_kwargs={"k": 1}).invoke("dog")[0].id == "y"
+        assert LateInteractionRetriever(grouped.collection, mode="text").invoke("bird")[0].id == "x"
+
+    def test_an_id_of_a_chunk_and_of_a_parent_means_the_chunk(self, grouped: LateInteractionVectorStore) -> None:
+        chunks = [
+            Document("red", id="A", metadata={"source": "B"}),
+            Document("blue", id="x", metadata={"source": "A"}),
+        ]
+        grouped.add_documents(chunks)
+
+        assert grouped.get_by_ids(["A", "x", "B"])[:2] == chunks
+        grouped.delete(["A"])
+        assert grouped.get_by_ids(["A"])[0].page_content == "blue"  # now the parent's alone
+        assert grouped.get_by_ids(["x"]) == chunks[1:]
+
+    def test_an_update_that_cannot_be_read_is_not_told_as_stored(self, grouped: LateInteractionVectorStore) -> None:
+        grouped.add_documents(CHUNKS[:2])
+        blank = Document(" ", id="x-1", metadata=CHUNKS[0].metadata)
+        new = Document("dog", id="x-2", metadata=CHUNKS[1].metadata)
+
+        with pytest.warns(UserWarning, match="what is held under its id, if anything, stays"):
+            added = grouped.add_documents([blank, new])
+
+        assert added == ["x-2"]
+        assert grouped.get_by_ids(["x-1", "x-2"]) == [CHUNKS[0], new]
+
+    def test_threads_that_move_a_chunk_do_not_lose_it(self, grouped: LateInteractionVectorStore) -> None:
+        def move(source: str) -> None:
+            for _ in range(8):
+                grouped.add_documents([Document("red", id="c", metadata={"source": source})])
+
+        with ThreadPoolExecutor(3) as threads:
+            for done in [threads.submit(move, source) for source in "xyz"]:
+                done.result(timeout=60)
+
+        assert [len(held) for held in grouped.collection.parents(["c"]).values()] == [1]
+        assert len(grouped.get_by_ids(["c"])) == 1
+
+    def test_values_of_two_kinds_name_no_parent_together(self, grouped: LateInteractionVectorStore) -> None:
+        chunks = [Document("red", metadata={"source": 1}), Document("sea", metadata={"source": "1"})]
+        with pytest.raises(InvalidEntity, match="holds 1 and '1', which would be one parent"):
+            grouped.add_documents(chunks)
+
+    def test_chunks_are_not_added_again_as_documents(self, grouped: LateInteractionVectorStore) -> None:
+        grouped.add_documents(CHUNKS)
+        plain = LateInteractionVectorStore(grouped.collection)
+
+        with pytest.raises(InvalidInput, match="'x-1' is the id of a chunk of 'x'; open the store with the group_by="):
+            plain.add_documents(CHUNKS[:1])
+        assert plain.add_documents([Document("red", id="other")]) == ["other"]
 
     @pytest.mark.parametrize("metadata", [{}, {"source": None}, {"source": ""}, {"source": ["x"]}, {"title": "x"}])
     def test_a_chunk_without_parent_is_refused_before_anything_is_stored(

@@ -103,6 +103,30 @@ def test_what_cannot_be_read_comes_last_and_is_told() -> None:
     assert found[-1].metadata == {}
 
 
+def test_a_damaged_picture_does_not_spoil_the_others(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 6), "red").save(tmp_path / "good.png")
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    (tmp_path / "gone.png").write_bytes((tmp_path / "good.png").read_bytes())
+    gone = PageLoader(tmp_path / "gone.png").load()
+    (tmp_path / "gone.png").unlink()
+    named = [Document(name, id=name, metadata={"image": str(tmp_path / name)}) for name in ("bad.png", "good.png")]
+    ranked = LateInteractionReranker(embedder=ColourEmbedder(), top_n=None)
+
+    with pytest.warns(UserWarning, match="is not ranked and comes last") as told:
+        found = ranked.compress_documents([*named, *gone], "red")
+
+    assert [document.id for document in found] == ["good.png", "bad.png", gone[0].id]
+    assert ["bad.png" in str(told[0].message), "gone.png" in str(told[1].message)] == [True, True]
+
+
+def test_copies_share_nothing_with_what_came_in() -> None:
+    document = Document("red", metadata={"list": [1]})
+    (copy,) = LateInteractionReranker(embedder=WordEmbedder()).compress_documents([document], "red")
+    copy.metadata["list"].append(2)
+
+    assert document.metadata == {"list": [1]}
+
+
 def test_plain_embeddings_rank_by_one_vector() -> None:
     embeddings = DeterministicFakeEmbedding(size=6)
     documents = [Document(text) for text in ("red", "sea", "dog", "cat")]

@@ -226,6 +226,8 @@ def test_a_collection_without_an_embedder_is_searched_by_its_text(database: Path
         assert retriever.invoke("green") == []
         with pytest.raises(InvalidQuery, match="without an embedder"):
             retriever.invoke("blue", mode="late_interaction")
+        with pytest.raises(ValidationError, match="without an embedder"):
+            LateInteractionRetriever(ready)
 
 
 @pytest.mark.parametrize(
@@ -236,12 +238,28 @@ def test_a_collection_without_an_embedder_is_searched_by_its_text(database: Path
         ({"per_document": 0}, "per_document"),
         ({"mode": "mmr"}, "mode"),
         ({"top_k": 3}, "top_k"),
-        ({"filter": 3}, "filter"),
         ({"min_similarity": "high"}, "min_similarity"),
     ],
 )
 def test_wrong_fields_are_refused_by_name(pages: Collection, fields: dict[str, Any], named: str) -> None:
     with pytest.raises(ValidationError, match=rf"\n{named}\b"):
+        LateInteractionRetriever(pages, **fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"filter": 3}, "a filter is a dict, a Milvus expression or a StructuredQuery, not int"),
+        ({"filter": {"year": {"$near": 1}}}, "unknown operator"),
+        ({"filter": "year == (3"}, "is missing in the filter 'year == "),
+        ({"min_similarity": float("nan")}, "min_similarity is a number"),
+        ({"mode": "text", "min_similarity": 0.5}, "has no similarity"),
+    ],
+)
+def test_what_could_not_be_searched_is_refused_when_it_is_made(
+    pages: Collection, fields: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ValidationError, match=said):
         LateInteractionRetriever(pages, **fields)
 
 
@@ -267,6 +285,13 @@ async def test_wrong_arguments_of_a_call_are_refused_by_name(
         retriever.invoke("red", **arguments)
     with pytest.raises(error, match=said):
         await retriever.ainvoke("red", **arguments)
+
+
+def test_several_questions_are_no_question(pages: Collection) -> None:
+    with pytest.raises(InvalidQuery, match="a question is a text, not list; for several there is batch"):
+        LateInteractionRetriever(pages).invoke(["red", "sea"])  # type: ignore[arg-type]  # the mistake that is tested
+    with pytest.raises(InvalidInput, match="best_segments is a number from 1"):
+        LateInteractionRetriever(pages).invoke("red", best_segments=0)
 
 
 @pytest.mark.parametrize("question", ["", " \n"])

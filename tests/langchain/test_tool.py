@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from colmilvus import Collection, Entity
 from colmilvus.errors import InvalidFilter, InvalidInput, InvalidQuery
-from colmilvus.langchain import create_search_tool
+from colmilvus.langchain import LateInteractionVectorStore, create_search_tool
 
 PAGES = [
     Entity("a#1", "red sea", document="a", metadata={"source": "a.pdf", "page": 1, "year": 2023, "lang": "en"}),
@@ -48,7 +48,8 @@ async def test_a_call_gives_content_for_the_model_and_documents_for_the_program(
 
 
 def test_pictures_of_pages_reach_the_model(notes: Collection) -> None:
-    notes.add([Entity(str(n), "red", image=Image.new("RGB", (40, 40), "red")) for n in range(3)])
+    colours = ("red", "green", "blue")
+    notes.add([Entity(colour, "red", image=Image.new("RGB", (40, 40), colour)) for colour in colours])
 
     message = create_search_tool(notes, pages=2, pixels=100).invoke(call({"query": "red"}))
 
@@ -95,7 +96,8 @@ def test_what_is_fixed_stays_fixed(pages: Collection) -> None:
 
     assert sorted(sources(tool.invoke(call({"query": "red"})))) == ["a#1", "a#2"]
     assert sources(tool.invoke(call({"query": "red", "year": 2025}))) == []
-    assert sources(tool.invoke(call({"query": "red", "filter": None, "source": "b.pdf"}))) != ["b#1"]
+    with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
+        tool.invoke(call({"query": "red", "source": "b.pdf"}))
     assert sources(by_expression.invoke(call({"query": "red"}))) == ["b#1"]
     assert len(sources(create_search_tool(pages, per_document=1).invoke(call({"query": "red"})))) == 2
 
@@ -124,8 +126,14 @@ async def test_a_question_that_cannot_be_searched_for_is_answered(pages: Collect
 def test_a_filter_of_a_wrong_type_is_refused_by_the_schema(pages: Collection) -> None:
     tool = create_search_tool(pages, filters={"year": int})
 
-    with pytest.raises(ValidationError, match="year"):
-        tool.invoke({"query": "red", "year": "last"})
+    for wrong in ("last", 2**70, float("nan")):
+        with pytest.raises(ValidationError, match="year"):
+            tool.invoke({"query": "red", "year": wrong})
+    assert sources(tool.invoke(call({"query": "red", "year": "2024"}))) == ["a#2"]
+    weights = create_search_tool(pages, filters={"weight": float})
+    for wrong in (float("inf"), float("nan")):
+        with pytest.raises(ValidationError, match="finite"):
+            weights.invoke({"query": "red", "max_weight": wrong})
 
 
 @pytest.mark.parametrize(
@@ -138,6 +146,11 @@ def test_a_filter_of_a_wrong_type_is_refused_by_the_schema(pages: Collection) ->
         ({"filter": {"a": {"$near": 1}}}, InvalidFilter, "unknown operator"),
         ({"filters": {"tags": list}}, InvalidInput, "'tags' is of bool, int, float or str"),
         ({"filters": {"page number": int}}, InvalidInput, "'page number' cannot be an argument"),
+        ({"mode": "bm25"}, InvalidQuery, "mode is 'late_interaction', 'text' or 'hybrid'"),
+        ({"best_segments": 0}, InvalidInput, "best_segments is a number from 1"),
+        ({"filters": {"class": str}}, InvalidInput, "'class' cannot be an argument"),
+        ({"filters": {"config": str}}, InvalidInput, "'config' cannot be an argument"),
+        ({"filters": {"schema": str}}, InvalidInput, "'schema' cannot be an argument"),
         ({"filters": {"query": str}}, InvalidInput, "two arguments of the tool would be called 'query'"),
         ({"filters": {"year": int, "min_year": int}}, InvalidInput, "would be called 'min_year'"),
         ({"filter": "year > 3", "filters": {"year": int}}, InvalidInput, "write it as a dict"),
@@ -148,3 +161,8 @@ def test_wrong_arguments_are_refused_when_it_is_made(
 ) -> None:
     with pytest.raises(error, match=said):
         create_search_tool(pages, **arguments)
+
+
+def test_it_is_made_of_a_collection(pages: Collection) -> None:
+    with pytest.raises(InvalidInput, match=r"this takes a Collection, such as store\.collection"):
+        create_search_tool(LateInteractionVectorStore(pages))  # type: ignore[arg-type]  # the mistake that is tested

@@ -110,6 +110,8 @@ class TestAdding:
             ({"metadatas": [{}, {"n": 2**70}]}, InvalidEntity, "64 bits"),
             ({"metadatas": [{}, {"long": "x" * 70_000}]}, InvalidEntity, "65536"),
             ({"timeout": 3}, InvalidInput, "no argument timeout; there are ids"),
+            ({"metadatas": [{}, "x"]}, InvalidInput, "a dict for each text, not 'x'"),
+            ({"ids": ["a", ""]}, InvalidInput, "an id is a string of at least one character"),
         ],
     )
     async def test_wrong_input_is_refused_before_anything_is_stored(
@@ -126,6 +128,8 @@ class TestAdding:
     def test_what_is_no_list_of_documents_is_refused(self, store: LateInteractionVectorStore, wrong: Any) -> None:
         with pytest.raises(InvalidInput, match="list of"):
             store.add_documents(wrong) if isinstance(wrong, list) else store.add_texts(wrong)
+        with pytest.raises(InvalidInput, match="an id is a string of at least one character, or None"):
+            store.add_documents([Document("red", metadata={"source": "a", "page": 1})], ids=[7])  # type: ignore[list-item]
         with pytest.raises(InvalidInput, match="a text is a string"):
             store.add_texts(["red", None])  # type: ignore[list-item]  # the mistake that is tested
 
@@ -189,6 +193,9 @@ class TestSearching:
                     store.search("red", search_type)
             with pytest.raises(InvalidQuery, match="L2 has no relevance"):
                 store.similarity_search_with_relevance_scores("red")
+            for search_type, arguments in (("similarity_score_threshold", {"score_threshold": 0.5}), ("mmr", {})):
+                with pytest.raises(ValidationError, match="L2 has no"):
+                    store.as_retriever(search_type=search_type, search_kwargs=arguments)
 
     def test_diversity_leaves_out_copies(self, store: LateInteractionVectorStore) -> None:
         store.add_texts(["red sea", "red sea", "red sea sky", "dog"], ids=["a", "copy", "c", "d"])
@@ -266,6 +273,17 @@ class TestSearching:
             with pytest.raises(error, match=said):
                 search("red", **arguments)
 
+    @pytest.mark.parametrize("wrong", [None, ["red", "sea"], 3])
+    def test_a_question_is_a_text(self, filled: LateInteractionVectorStore, wrong: Any) -> None:
+        for search in (
+            filled.similarity_search,
+            filled.similarity_search_with_score,
+            filled.similarity_search_with_relevance_scores,
+            filled.max_marginal_relevance_search,
+        ):
+            with pytest.raises(InvalidQuery, match="a question is a text, not"):
+                search(wrong)
+
     def test_other_wrong_arguments(self, filled: LateInteractionVectorStore) -> None:
         for threshold in (1.5, -0.1, True, "high"):
             with pytest.raises(InvalidQuery, match="score_threshold is a number from 0 to 1"):
@@ -274,11 +292,11 @@ class TestSearching:
             filled.search("red", "best")
         with pytest.raises(InvalidQuery, match="blank"):
             filled.similarity_search(" ")
-        with pytest.raises(InvalidQuery, match="relevance is a number"):
+        with pytest.raises(InvalidQuery, match="lambda_mult is a number"):
             filled.max_marginal_relevance_search("red", lambda_mult=2)
-        with pytest.raises(InvalidQuery, match="candidates is a number"):
+        with pytest.raises(InvalidQuery, match="fetch_k is a number"):
             filled.max_marginal_relevance_search("red", fetch_k=0)
-        with pytest.raises(InvalidInput, match="no argument min_similarity of this search"):
+        with pytest.raises(InvalidInput, match="no search argument min_similarity; there are k, fetch_k"):
             filled.max_marginal_relevance_search("red", min_similarity=0.5)
 
 
@@ -373,10 +391,13 @@ class TestRetriever:
         [
             ({"search_type": "best"}, "search_type of best not allowed"),
             ({"search_kwargs": {"k": 0}}, "k is a number from 1"),
-            ({"search_kwargs": {"top_k": 3}}, "search_type='similarity' takes no top_k; there are "),
+            ({"search_kwargs": {"top_k": 3}}, "no search argument top_k of search_type='similarity'; there are "),
             ({"search_kwargs": {"filter": {"a": {"$near": 1}}}}, "unknown operator"),
             ({"search_kwargs": {"fetch_k": 0}, "search_type": "mmr"}, "fetch_k is a number"),
-            ({"search_kwargs": {"lambda_mult": 3}, "search_type": "mmr"}, "relevance is a number"),
+            ({"search_kwargs": {"lambda_mult": 3}, "search_type": "mmr"}, "lambda_mult is a number"),
+            ({"search_kwargs": {"fusion": "best"}, "search_type": "hybrid"}, "fusion is 'min_max' or 'rrf'"),
+            ({"search_kwargs": {"min_similarity": "high"}}, "min_similarity is a number"),
+            ({"search_kwargs": {"expr": "year == (3"}}, "is missing in the filter 'year == "),
             ({"search_kwargs": {"score_threshold": 1.5}, "search_type": "similarity_score_threshold"}, "0 to 1"),
             ({"search_type": "similarity_score_threshold"}, "score_threshold"),
         ],
@@ -415,6 +436,13 @@ class TestMaking:
         assert score == pytest.approx(maxsim(query, stored), abs=1e-5)
         store.collection.close()
         again.collection.close()
+
+    def test_documents_may_come_from_a_generator_and_keep_their_ids(self, database: Path) -> None:
+        own = (document for document in DOCUMENTS)
+        store = LateInteractionVectorStore.from_documents(own, WordEmbedder(), uri=database, ids=None)  # type: ignore[arg-type]
+
+        assert store.get_by_ids(["a", "b", "c", "d"]) == DOCUMENTS
+        store.collection.close()
 
     def test_what_fails_leaves_no_connection(self, database: Path) -> None:
         with pytest.raises(InvalidInput, match="no option connection_args; there are uri, analyzer"):

@@ -42,6 +42,7 @@ __all__ = [
     "MAX_DEPTH",
     "Filter",
     "all_of",
+    "check_brackets",
     "contains_any",
     "equal",
     "matches",

@@ -5,9 +5,10 @@ from __future__ import annotations
 from base64 import b64encode
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import PurePosixPath, PureWindowsPath
-from typing import Any, TypeGuard
+from typing import Any
 from urllib.parse import urlsplit
 
 from langchain_core.documents import Document
@@ -15,11 +16,12 @@ from langchain_core.messages import BaseMessage, HumanMessage, ToolMessage
 from langchain_core.messages.content import Citation, create_citation
 
 from colmilvus.errors import ColmilvusError, InvalidInput, warn
-from colmilvus.images import jpeg
-from colmilvus.langchain.documents import picture_of
+from colmilvus.images import image_key, jpeg
+from colmilvus.langchain.documents import best_segments_of, picture_of
 
 __all__ = ["pictures_from_user", "to_citations", "to_message_content"]
 
+LEFT_OUT = "(its picture is left out)"
 PICTURES = ("image", "image_url")
 """Types of blocks with a picture: LangChain's own, and OpenAI's."""
 
@@ -34,11 +36,14 @@ class _Passage:
 
     @property
     def source(self) -> str:
-        return str(self.metadata.get("source") or self.id or "")
+        return str(self.metadata.get("source") or self.id or "a document")
 
     @property
-    def page(self) -> Any:
-        return self.metadata.get("page")
+    def page(self) -> int | str | None:
+        page = self.metadata.get("page")
+        if isinstance(page, float) and page.is_integer():
+            return int(page)
+        return page if isinstance(page, int | str) and not isinstance(page, bool) else None
 
     def title(self, names: Mapping[str, str]) -> str:
         name = names[self.source]
@@ -52,9 +57,9 @@ def to_message_content(
 
     Before each document stands its number and where it comes from, such as ``[1] report.pdf, page 3``, in one text
     block with its text; a document that was found by its segments has a number for each of them. Then comes its
-    picture, an image block in base64, if it has one: those of the first ``pages`` that do, each of at most ``pixels``
-    pixels in area. A text says where a picture is left out. Put a text block with the question before or after them:
-    ``HumanMessage(content=[{"type": "text", "text": question}, *to_message_content(documents)])``.
+    picture, an image block in base64, if it has one: ``pages`` different ones at most, each of at most ``pixels``
+    pixels in area. A text says where a picture is left out, or was shown before. Put a text block with the question
+    before or after them: ``HumanMessage([{"type": "text", "text": question}, *to_message_content(documents)])``.
 
     The blocks have no ids and no annotations, which some providers refuse in what they are asked; ``to_citations``
     has the sources under the same numbers in LangChain's form, for the answer. A picture that cannot be read is left
@@ -69,15 +74,14 @@ def to_message_content(
     passages = _passages(documents)
     names = _names(passage.source for passage in passages)
     blocks: list[dict[str, Any]] = []
-    shown = 0
+    shown: dict[str, int] = {}  # pictures, by what they show, with the number that they stand behind
     for number, passage in enumerate(passages, start=1):
-        has_picture, picture = _picture(passage, pixels, shown < pages)
-        left_out = "(its picture is left out)" if has_picture and picture is None else ""
-        lines = (f"[{number}] {passage.title(names)}", passage.text.strip(), left_out)
+        key, picture, about = _picture(passage, pixels, shown, len(shown) < pages)
+        lines = (f"[{number}] {passage.title(names)}".rstrip(), passage.text.strip(), about)
         blocks.append({"type": "text", "text": "\n".join(line for line in lines if line)})
         if picture is not None:
             blocks.append({"type": "image", "base64": picture, "mime_type": "image/jpeg"})
-            shown += 1
+            shown[key] = number
     return blocks
 
 
@@ -155,25 +159,12 @@ def _passages(documents: Iterable[Document]) -> list[_Passage]:
 
 
 def _passages_of(document: Document) -> Iterator[_Passage]:
-    segments = document.metadata.get("segments")
-    if not _are_segments(segments):
+    segments = best_segments_of(document)
+    if not segments:
         yield _Passage(document.page_content, document.metadata, document.id)
-        return
+    origin = {key: document.metadata[key] for key in ("source", "page", "image") if key in document.metadata}
     for segment in segments:
-        yield _Passage(segment["text"], {**_origin(document), **segment["metadata"]}, segment["id"])
-
-
-def _are_segments(value: Any) -> TypeGuard[list[dict[str, Any]]]:
-    """Whether this is the list of segments that a hit's document has, and not metadata of the user's own."""
-    return (
-        isinstance(value, list)
-        and bool(value)
-        and all(isinstance(part, Mapping) and {"id", "text", "similarity", "metadata"} == part.keys() for part in value)
-    )
-
-
-def _origin(document: Document) -> dict[str, Any]:
-    return {key: document.metadata[key] for key in ("source", "page") if key in document.metadata}
+        yield _Passage(segment["text"], {**origin, **segment["metadata"]}, segment["id"])
 
 
 def _names(sources: Iterable[str]) -> dict[str, str]:
@@ -186,7 +177,9 @@ def _names(sources: Iterable[str]) -> dict[str, str]:
 
 def _file_name(source: str) -> str:
     if "://" in source:
-        return PurePosixPath(urlsplit(source).path).name
+        with suppress(ValueError):  # no address after all
+            return PurePosixPath(urlsplit(source).path).name
+        return source
     is_windows = PureWindowsPath(source).is_absolute() and not PurePosixPath(source).is_absolute()
     return (PureWindowsPath if is_windows else PurePosixPath)(source).name
 
@@ -204,16 +197,21 @@ def _url(passage: _Passage) -> str | None:
     return None
 
 
-def _picture(passage: _Passage, pixels: int, is_shown: bool) -> tuple[bool, str | None]:
-    """Whether a passage has a picture, and, if it is to be shown and can be read, the picture in base64."""
+def _picture(passage: _Passage, pixels: int, shown: Mapping[str, int], has_room: bool) -> tuple[str, str | None, str]:
+    """What a passage's picture is known by, the picture in base64 if it is to be shown, and what to say if not."""
     try:
         image = picture_of(passage.metadata)
-        if image is None or not is_shown:
-            return image is not None, None
-        return True, b64encode(jpeg(image, pixels)).decode("ascii")
+        if image is None:
+            return "", None, ""
+        key = image_key(image)
+        if key in shown:
+            return key, None, f"(its picture is shown with [{shown[key]}])"
+        if not has_room:
+            return key, None, LEFT_OUT
+        return key, b64encode(jpeg(image, pixels)).decode("ascii"), ""
     except ColmilvusError as error:
         warn(f"a picture is left out: {error}")
-        return True, None
+        return "", None, LEFT_OUT
 
 
 def _check_budget(name: str, value: Any, least: int) -> None:

@@ -6,9 +6,11 @@ import re
 from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 from uuid import uuid4
 
 from langchain_core.documents import Document
@@ -21,6 +23,10 @@ from colmilvus.pdf import page_image
 
 __all__ = [
     "BEST_SEGMENTS",
+    "BestSegment",
+    "Pictures",
+    "best_segments_of",
+    "check_segments",
     "documents_of",
     "entities_of",
     "gathered",
@@ -33,7 +39,24 @@ __all__ = [
 
 BEST_SEGMENTS = 5
 """Segments that make the text of a hit, unless another number is asked for."""
-DATA_URI = re.compile(r"data:image/[\w.+-]+;base64,", re.IGNORECASE)
+DATA_URI = re.compile(r"data:image/[\w.+-]+(?:;[\w=.+-]+)*;base64,", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """What becomes of pictures: whether the embedder sees them, and whether the collection keeps them."""
+
+    seen: bool
+    kept: bool
+
+
+class BestSegment(TypedDict):
+    """A segment of a hit, as it stands in the metadata of its document under ``segments``."""
+
+    id: str
+    text: str
+    similarity: float
+    metadata: dict[str, Any]
 
 
 def documents_of(
@@ -47,7 +70,10 @@ def documents_of(
         if not isinstance(text, str):
             raise InvalidInput(f"a text is a string, not {type(text).__name__}")
     check_lengths(len(listed), metadatas=metadatas, ids=ids)
-    given: Sequence[Mapping[str, Any] | None] = [None] * len(listed) if metadatas is None else metadatas
+    given: Sequence[Mapping[str, Any] | None] = [None] * len(listed) if metadatas is None else list(metadatas)
+    for metadata in given:
+        if not (metadata is None or isinstance(metadata, Mapping)):
+            raise InvalidInput(f"metadatas has a dict for each text, not {metadata!r}")
     names: Sequence[str | None] = [None] * len(listed) if ids is None else ids
     return [
         Document(page_content=text, metadata=dict(metadata or {}), id=name)
@@ -63,24 +89,26 @@ def check_lengths(documents: int, **others: Sequence[Any] | None) -> None:
 
 
 def entities_of(
-    documents: Sequence[Document], ids: Sequence[str | None] | None, *, sees: bool, whole: bool
+    documents: Sequence[Document], ids: Sequence[str | None] | None, pictures: Pictures | None
 ) -> list[Entity]:
     """One entity for each document, under its id in ``ids``, its own, or a new one.
 
-    ``sees`` says that the embedder looks at pictures. ``whole`` is False for what becomes segments, which keep their
-    metadata as they are and have no pictures. Raises InvalidInput for an id that comes twice and for what is no
-    Document, and UnreadableFile for the page of a file that is not there.
+    ``pictures`` is None for what becomes segments, which keep their metadata as they are and have no pictures. Raises
+    InvalidInput for an id that comes twice or is no text, and for what is no Document, and UnreadableFile for the page
+    of a file that is not there.
     """
     for document in documents:
         if not isinstance(document, Document):
             raise InvalidInput(f"this takes a list of LangChain's Documents, not {type(document).__name__}")
     check_lengths(len(documents), ids=ids)
-    names = [
-        given or document.id or str(uuid4())
-        for given, document in zip(ids or [None] * len(documents), documents, strict=True)
-    ]
+    given: Sequence[str | None] = [None] * len(documents) if ids is None else ids
+    own = [document.id if name is None else name for name, document in zip(given, documents, strict=True)]
+    for name in own:
+        if not (name is None or isinstance(name, str)) or name == "":
+            raise InvalidInput(f"an id is a string of at least one character, or None for a new one; not {name!r}")
+    names = [name or str(uuid4()) for name in own]
     _check_once(names)
-    return [_entity(name, document, sees, whole) for name, document in zip(names, documents, strict=True)]
+    return [_entity(name, document, pictures) for name, document in zip(names, documents, strict=True)]
 
 
 def _check_once(names: Sequence[str]) -> None:
@@ -91,9 +119,9 @@ def _check_once(names: Sequence[str]) -> None:
         seen.add(name)
 
 
-def _entity(name: str, document: Document, sees: bool, whole: bool) -> Entity:
+def _entity(name: str, document: Document, pictures: Pictures | None) -> Entity:
     metadata = dict(document.metadata)
-    image = _stored_picture(metadata, sees) if whole else None
+    image = None if pictures is None else _stored_picture(metadata, pictures)
     source, page = metadata.get("source"), metadata.get("page")
     own = source if isinstance(source, str) and source else None
     if own and isinstance(page, int) and name.endswith(f"#{page}"):
@@ -101,22 +129,23 @@ def _entity(name: str, document: Document, sees: bool, whole: bool) -> Entity:
     return Entity(name, document.page_content, image, document=own, metadata=metadata)
 
 
-def _stored_picture(metadata: dict[str, Any], sees: bool) -> ImageLike | None:
-    """The picture that is to be stored; a reference of ours is taken out, as the stored picture has a new one."""
+def _stored_picture(metadata: dict[str, Any], pictures: Pictures) -> ImageLike | None:
+    """The picture that is to be embedded or kept; taken out of the metadata where the kept one will be named there."""
     told = metadata.get("image")
     if not isinstance(told, str):
         return None
-    ours = page_image(told) or (Path(told) if is_kept(told) and Path(told).is_file() else None)
-    if ours is not None:
+    is_page = page_image(told) is not None or is_kept(told)
+    image = picture_of(metadata) if pictures.seen or (is_page and pictures.kept) else None
+    if image is not None and pictures.kept:
         del metadata["image"]
-        return ours
-    return picture_of(metadata) if sees else None
+    return image
 
 
 def picture_of(metadata: Mapping[str, Any]) -> ImageLike | None:
     """The picture that ``image`` in the metadata names, None for none.
 
-    That is the page of a file, as PageLoader writes it, the path of a file that is there, or a data URI in base64.
+    That is the page of a file, as PageLoader writes it, the path or file URI of a file that is there, or a data URI in
+    base64. Raises UnreadableFile for the page of a file that is not there.
     """
     told = metadata.get("image")
     if not isinstance(told, str) or not told:
@@ -125,11 +154,12 @@ def picture_of(metadata: Mapping[str, Any]) -> ImageLike | None:
         return found
     if prefix := DATA_URI.match(told):
         try:
-            return b64decode(told[prefix.end() :], validate=True)
+            return b64decode("".join(told[prefix.end() :].split()), validate=True)
         except Base64Error:
             return None
     try:
-        return Path(told) if Path(told).is_file() else None
+        path = Path(url2pathname(urlsplit(told).path) if told.startswith("file:") else told)
+        return path if path.is_file() else None
     except (OSError, ValueError):  # no path at all: a NUL in it, or too long
         return None
 
@@ -144,6 +174,7 @@ def gathered(entities: Sequence[Entity], by: str) -> list[Entity]:
         if value is None or value == "" or isinstance(value, list | dict):
             keys = ", ".join(map(repr, entity.metadata)) or "none"
             raise InvalidEntity(f"document {entity.id!r} names no parent by {by!r}: it has the metadata keys {keys}")
+    _check_kinds(entities, by)
     documents = {entity.id: entity.document for entity in entities}
     parents = group(entities, by=lambda entity: str(entity.metadata[by]))
     return [
@@ -152,6 +183,33 @@ def gathered(entities: Sequence[Entity], by: str) -> list[Entity]:
         else parent
         for parent in parents
     ]
+
+
+def _check_kinds(entities: Sequence[Entity], by: str) -> None:
+    """Raise InvalidEntity where values of two kinds would name one parent, such as 1 and "1"."""
+    values: dict[str, Any] = {}
+    for entity in entities:
+        value = entity.metadata[by]
+        other = values.setdefault(str(value), value)
+        if type(other) is not type(value):
+            told = f"{other!r} and {value!r}, which would be one parent"
+            raise InvalidEntity(f"the metadata key {by!r} holds {told}; write both in the same way")
+
+
+def best_segments_of(document: Document) -> list[BestSegment]:
+    """The segments that were found of a hit, best first; none where there are none, or the key is the user's own."""
+    listed = document.metadata.get("segments")
+    if not isinstance(listed, list):
+        return []
+    own = BestSegment.__annotations__.keys()
+    ours = all(isinstance(part, dict) and part.keys() == own and isinstance(part["metadata"], dict) for part in listed)
+    return listed if ours else []
+
+
+def check_segments(value: Any) -> None:
+    """Raise InvalidInput for anything but a number from 1, or None."""
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        raise InvalidInput(f"best_segments is a number from 1, or None for all, not {value!r}")
 
 
 def stored_document(entity: Entity, *, images: bool = True) -> Document:
@@ -177,8 +235,8 @@ def hit_document(hit: Hit, segments: int | None, *, images: bool = True) -> Docu
     text = hit.entity.full_text if segments is None else "\n\n".join(part for part in parts if part)
     document = _document(hit.entity, text, images)
     listed = [
-        {"id": segment.id, "text": segment.text, "similarity": similarity, "metadata": dict(segment.metadata)}
-        for segment, similarity in best
+        BestSegment(id=part.id, text=part.text, similarity=similarity, metadata=dict(part.metadata))
+        for part, similarity in best
     ]
     document.metadata.setdefault("segments", listed)
     return document

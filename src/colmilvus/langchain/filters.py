@@ -16,7 +16,7 @@ from langchain_core.structured_query import (
 )
 
 from colmilvus.errors import InvalidFilter, InvalidInput
-from colmilvus.filters import Filter, with_metadata_keys
+from colmilvus.filters import Filter, check_brackets, with_metadata_keys
 
 __all__ = ["COLUMNS", "LateInteractionTranslator", "to_filter"]
 
@@ -34,8 +34,9 @@ _DATES = ("date", "datetime")
 class LateInteractionTranslator(Visitor):
     """Writes a StructuredQuery as a dict filter of ``colmilvus.filters``, for self-query retrievers.
 
-    A date is compared as the text that it is written as, such as "2025-03-01": dates in the metadata are best kept in
-    that form, whose order is that of time.
+    "contain" holds for a list with the value and for a text with it as a part, "like" without a wildcard for the
+    latter. A date is compared as the text that it is written as, such as "2025-03-01": dates in the metadata are best
+    kept in that form, whose order is that of time.
 
     Raises InvalidFilter for a comparator or an operator that it does not know.
 
@@ -59,7 +60,8 @@ class LateInteractionTranslator(Visitor):
         if comparison.comparator not in _COMPARATORS:
             known = ", ".join(name.removeprefix("$") for name in _COMPARATORS.values())
             raise InvalidFilter(f"no comparator {comparison.comparator!r} on {comparison.attribute!r}, but {known}")
-        return {"$key": {comparison.attribute: {_COMPARATORS[comparison.comparator]: _value(comparison.value)}}}
+        value = _value(comparison.value)
+        return _either(comparison.attribute, [_COMPARATORS[comparison.comparator], *_also(comparison, value)], value)
 
     def visit_structured_query(self, structured_query: StructuredQuery) -> tuple[str, dict[str, Any]]:
         """The query, and the keyword arguments of a search: its filter, if it has one, and its limit as ``k``."""
@@ -69,6 +71,18 @@ class LateInteractionTranslator(Visitor):
         if structured_query.limit is not None:
             arguments["k"] = structured_query.limit
         return structured_query.query, arguments
+
+
+def _also(comparison: Comparison, value: Any) -> list[str]:
+    """What a model means too that writes "contain" of a text, or "like" without a wildcard: a part of the text."""
+    if not isinstance(value, str) or any(sign in value for sign in "%_\\"):
+        return []
+    return ["$text"] if _COMPARATORS[comparison.comparator] in ("$contains", "$like") else []
+
+
+def _either(attribute: str, operators: Sequence[str], value: Any) -> dict[str, Any]:
+    tests = [{"$key": {attribute: {name: value}}} for name in operators]
+    return tests[0] if len(tests) == 1 else {"$or": tests}
 
 
 def _value(value: Any) -> Any:
@@ -92,6 +106,7 @@ def to_filter(filter: Any, expr: str | None, fields: Mapping[str, type]) -> tupl
     if given is None:
         return None, None
     if isinstance(given, str):
+        check_brackets(given)
         return with_metadata_keys(given, COLUMNS | fields.keys()), None
     if isinstance(given, Mapping):
         return given, None

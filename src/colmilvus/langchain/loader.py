@@ -21,7 +21,8 @@ class PageLoader(BaseLoader):
     ``dpi`` are those of ``colmilvus.pdf.read_pages``. The metadata are ``source``, ``page`` (from 1), ``page_label``,
     ``total_pages``, and ``image``, a reference to the page such as ``file:///reports/a.pdf#page=3&dpi=150``; its
     picture is drawn where it is needed: when a store keeps it or embeds it, when a reranker looks at it, or in
-    ``to_message_content``. The id is the file's path, ``#`` and the page, so that what is loaded again replaces itself.
+    ``to_message_content``. The id is the file's path, ``#`` and the page, so that a page that is loaded again replaces
+    itself. Pages that a file has no more stay in a store, until LangChain's ``index()`` or ``delete(source=...)``.
 
     ``lazy_load`` holds one page at a time. Raises UnreadableFile for a file or folder that is not there, and
     InvalidInput for bytes and open files, whose pages have no place; for those there is ``read_pages``.

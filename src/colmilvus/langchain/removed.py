@@ -25,13 +25,13 @@ from colmilvus.images import reference_of
 
 __all__ = ["RecallingEmbedder", "RemovedVectors"]
 
-BYTES = 512 << 20
-"""Bytes of vectors that are remembered: about a thousand pages of ColPali."""
-READ_AT_ONCE = 64
+BYTES = 256 << 20
+"""Bytes of vectors that are remembered: about five hundred pages of ColPali."""
+READ_AT_ONCE = 200
 
 
 class RemovedVectors:
-    """Vectors of entities and segments that were removed last, up to 512 MiB; safe to be used by several threads."""
+    """Vectors of entities and segments that were removed last, up to 256 MiB; safe to be used by several threads."""
 
     def __init__(self) -> None:
         self._vectors: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
@@ -43,16 +43,12 @@ class RemovedVectors:
 
     def remember(self, collection: Collection, ids: Sequence[str], segments: Sequence[str]) -> None:
         """Read the vectors of entities, and of segments, that are about to be removed; not more than are remembered."""
-        parents = collection.parents(segments)
-        wanted = list(dict.fromkeys([*ids, *parents]))
+        wanted = list(dict.fromkeys([*ids, *collection.parents(segments)]))
         whole, single, read = set(ids), set(segments), 0
         for start in range(0, len(wanted), READ_AT_ONCE):
-            some = wanted[start : start + READ_AT_ONCE]
-            vectors = collection.multi_vectors(some)
-            for entity in collection.get(some):
-                if entity.id in vectors:
-                    self._keep(dict(_rows(entity, vectors[entity.id], None if entity.id in whole else single)))
-                    read += vectors[entity.id].vectors.nbytes
+            for entity, vectors in collection.with_vectors(wanted[start : start + READ_AT_ONCE]).values():
+                self._keep(dict(_rows(entity, vectors, None if entity.id in whole else single)))
+                read += vectors.vectors.nbytes
             if read >= BYTES:
                 return
 

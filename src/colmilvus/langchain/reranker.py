@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import replace
 from threading import Lock
 from typing import Annotated, Any
 
@@ -15,7 +17,8 @@ from colmilvus.digest import digest_of
 from colmilvus.embedder import Embedder, Unreadable, reads_images
 from colmilvus.embedders.segments import as_embedder
 from colmilvus.entity import Entity, MultiVector
-from colmilvus.errors import InvalidQuery, InvalidVectors, warn
+from colmilvus.errors import InvalidQuery, InvalidVectors, UnreadableFile, warn
+from colmilvus.images import open_image
 from colmilvus.langchain.documents import picture_of
 from colmilvus.maxsim import maxsim
 from colmilvus.ranking import similarity_of
@@ -95,22 +98,36 @@ class LateInteractionReranker(BaseDocumentCompressor):
         return score if similarity is None else similarity
 
     def _multi_vectors(self, documents: Sequence[Document]) -> list[MultiVector | Unreadable]:
-        entities = [self._entity(document) for document in documents]
-        keys = [digest_of(entity) for entity in entities]
+        named = [self._named(document) for document in documents]
         with self._lock:
-            known = {key: self._remembered[key] for key in keys if key in self._remembered}
-        new = {key: entity for key, entity in zip(keys, entities, strict=True) if key not in known}
-        answers = self.embedder.embed_entities(list(new.values())) if new else []
-        if len(answers) != len(new):
-            raise InvalidVectors(f"the embedder gave {len(answers)} multi-vectors for {len(new)} documents")
-        for key, answer in zip(new, answers, strict=True):
-            known[key] = answer if isinstance(answer, Unreadable) else MultiVector.of(answer)
+            known = {key: self._remembered[key] for key, _ in named if key in self._remembered}
+        found = {key: value for key, value in named if isinstance(value, Unreadable)}
+        new: dict[str, Entity] = {}
+        for key, entity in named:
+            if isinstance(entity, Entity) and key not in known and key not in found:
+                seen = _drawn(entity)
+                if isinstance(seen, Unreadable):
+                    found[key] = seen
+                else:
+                    new[key] = seen
+        known |= dict(zip(new, self._embedded(list(new.values())), strict=True))
         self._remember(known)
-        return [known[key] for key in keys]
+        return [known[key] if key in known else found[key] for key, _ in named]
 
-    def _entity(self, document: Document) -> Entity:
-        image = picture_of(document.metadata) if reads_images(self.embedder) else None
-        return Entity("document", document.page_content, image)
+    def _named(self, document: Document) -> tuple[str, Entity | Unreadable]:
+        """A document as the embedder takes it, under what it is known by."""
+        try:
+            image = picture_of(document.metadata) if reads_images(self.embedder) else None
+            entity = Entity("document", document.page_content, image)
+            return digest_of(entity), entity
+        except UnreadableFile as error:
+            return f"unreadable: {error}", Unreadable(str(error))
+
+    def _embedded(self, entities: Sequence[Entity]) -> list[MultiVector | Unreadable]:
+        answers = self.embedder.embed_entities(entities) if entities else []
+        if len(answers) != len(entities):
+            raise InvalidVectors(f"the embedder gave {len(answers)} multi-vectors for {len(entities)} documents")
+        return [answer if isinstance(answer, Unreadable) else MultiVector.of(answer) for answer in answers]
 
     def _remember(self, used: dict[str, MultiVector | Unreadable]) -> None:
         with self._lock:
@@ -123,12 +140,20 @@ class LateInteractionReranker(BaseDocumentCompressor):
                 self._bytes -= _bytes(self._remembered.popitem(last=False)[1])
 
 
+def _drawn(entity: Entity) -> Entity | Unreadable:
+    """The entity with its picture drawn, so that one that cannot be does not spoil the others."""
+    try:
+        return entity if entity.image is None else replace(entity, image=open_image(entity.image))
+    except UnreadableFile as error:
+        return Unreadable(str(error))
+
+
 def _bytes(value: MultiVector | Unreadable) -> int:
-    return 0 if isinstance(value, Unreadable) else value.vectors.nbytes
+    return len(value.reason) if isinstance(value, Unreadable) else value.vectors.nbytes
 
 
 def _with_score(document: Document, score: float | None) -> Document:
-    metadata = dict(document.metadata)
+    metadata = deepcopy(document.metadata)
     metadata.pop("relevance_score", None)
     if score is not None:
         metadata["relevance_score"] = score

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 from langchain_core.documents import Document
 from langchain_core.retrievers import LangSmithRetrieverParams
 from langchain_core.runnables.config import run_in_executor
-from pydantic import ConfigDict, Field, field_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from colmilvus.collection import Collection
 from colmilvus.embedder import Embedder, SearchMode
-from colmilvus.errors import InvalidInput
-from colmilvus.filters import to_expression
-from colmilvus.langchain.documents import BEST_SEGMENTS, scored_document
+from colmilvus.errors import InvalidInput, InvalidQuery
+from colmilvus.langchain.documents import BEST_SEGMENTS, check_segments, scored_document
 from colmilvus.langchain.filters import to_filter
 from colmilvus.langchain.turns import RetrieverInTurns
 
 if TYPE_CHECKING:
     from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
+    from typing_extensions import Self
 
 __all__ = ["LateInteractionRetriever", "tracing"]
 
@@ -40,8 +40,8 @@ class LateInteractionRetriever(RetrieverInTurns):
     picture, a string. A hit with segments has the text of the ``best_segments`` best, all its text with None, and lists
     them under ``segments``: id, text, similarity and metadata.
 
-    Raises pydantic's ValidationError, at construction, for ``k=0``, an unknown mode, field or operator; in a call,
-    InvalidQuery for a blank question and for what a mode cannot give, and InvalidInput for an unknown argument.
+    Raises pydantic's ValidationError, at construction, for ``k=0``, an unknown mode, field or operator and for what a
+    mode cannot give; in a call, InvalidQuery for these and a blank question, and InvalidInput for unknown arguments.
 
     Setup:
         ``pip install 'colmilvus[embedded,langchain,pdf,static]'``
@@ -80,13 +80,17 @@ class LateInteractionRetriever(RetrieverInTurns):
         fields["collection"] = collection
         super().__init__(**fields)
 
-    @field_validator("filter")
-    @classmethod
-    def _is_filter(cls, given: Any, info: Any) -> Any:
-        if "collection" in info.data:
-            fields = info.data["collection"].spec.fields
-            to_expression(to_filter(given, None, fields)[0], fields)
-        return given
+    @model_validator(mode="after")
+    def _check_search(self) -> Self:
+        chosen, _ = to_filter(self.filter, None, self.collection.spec.fields)
+        self.collection.check_search(
+            self.k,
+            filter=chosen,
+            mode=self.mode,
+            min_similarity=self.min_similarity,
+            per_document=self.per_document,
+        )
+        return self
 
     # The base class passes run_manager by its name, and a call's arguments only to a method that takes some itself.
     def _get_relevant_documents(
@@ -108,6 +112,8 @@ class LateInteractionRetriever(RetrieverInTurns):
         return await run_in_executor(None, self._search, query, changes)
 
     def _search(self, query: str, changes: dict[str, Any]) -> list[Document]:
+        if not isinstance(query, str):
+            raise InvalidQuery(f"a question is a text, not {type(query).__name__}; for several there is batch()")
         unknown = changes.keys() - {*_CALL_FIELDS, "verbose"}  # invoke() itself reads verbose, and passes it on
         if unknown:
             raise InvalidInput(f"no search argument {', '.join(sorted(unknown))}; there are {', '.join(_CALL_FIELDS)}")
@@ -118,6 +124,7 @@ class LateInteractionRetriever(RetrieverInTurns):
             arguments["k"] = min(arguments["k"], most)
         images = changes.get("images", self.images)
         segments = changes.get("best_segments", self.best_segments)
+        check_segments(segments)
         return [scored_document(hit, segments, images=images) for hit in self.collection.search(query, **arguments)]
 
     def _get_ls_params(self, **kwargs: Any) -> LangSmithRetrieverParams:

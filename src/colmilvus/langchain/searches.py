@@ -17,12 +17,21 @@ from colmilvus.entity import Hit, ImageLike, MultiVector
 from colmilvus.errors import InvalidInput, InvalidQuery
 from colmilvus.langchain.documents import hit_document
 from colmilvus.langchain.filters import to_filter
+from colmilvus.search import check_number, check_similarity
 
-__all__ = ["SEARCH_ARGUMENTS", "SEARCH_TYPES", "StoreSearches", "check_threshold"]
+__all__ = ["ARGUMENTS", "StoreSearches"]
 
-SEARCH_TYPES = ("similarity", "similarity_score_threshold", "mmr", "hybrid", "text")
+ARGUMENTS: Mapping[str, tuple[str, ...]] = {
+    "similarity": ("k", "filter", "expr", "per_document", "min_similarity", "exact"),
+    "similarity_score_threshold": ("k", "score_threshold", "filter", "expr", "per_document", "min_similarity", "exact"),
+    "mmr": ("k", "fetch_k", "lambda_mult", "filter", "expr", "per_document"),
+    "hybrid": ("k", "filter", "expr", "per_document", "fusion"),
+    "text": ("k", "filter", "expr", "per_document"),
+}
+"""The search types of a store, each with the arguments that it takes."""
 MODES: Mapping[str, SearchMode] = {"similarity": "late_interaction", "hybrid": "hybrid", "text": "text"}
-SEARCH_ARGUMENTS = ("filter", "expr", "per_document", "min_similarity", "exact", "fusion")
+OF_STORES = frozenset({"filter", "expr", "score_threshold", "fetch_k", "lambda_mult"})
+"""Arguments that the core does not have, or has in another form."""
 FETCHED = 20
 """Candidates of a search for diversity, LangChain's own default."""
 
@@ -50,11 +59,10 @@ class StoreSearches(VectorStore):
         if search_type == "similarity_score_threshold":
             return self._above_threshold
         if search_type not in MODES:
-            raise InvalidQuery(f"no search_type {search_type!r}; there are {', '.join(SEARCH_TYPES)}")
-        mode = MODES[search_type]
+            raise InvalidQuery(f"no search_type {search_type!r}; there are {', '.join(ARGUMENTS)}")
 
         def searching(query: str, k: int = 4, **kwargs: Any) -> list[Document]:
-            return self._documents(self._hits(query, k, mode, kwargs))
+            return self._documents(self._hits(_question(query), k, search_type, **kwargs))
 
         return searching
 
@@ -68,27 +76,27 @@ class StoreSearches(VectorStore):
         Keyword arguments: ``filter`` or ``expr``; ``per_document``, at most so many of one source; ``min_similarity``
         and ``exact`` as in ``Collection.search``. Raises InvalidInput for others.
         """
-        return self._documents(self._hits(query, k, "late_interaction", kwargs))
+        return self._documents(self._hits(_question(query), k, "similarity", **kwargs))
 
     def similarity_search_with_score(self, query: str, k: int = 4, **kwargs: Any) -> list[tuple[Document, float]]:
         """The ``k`` documents that match best, each with its MaxSim."""
-        return self._scored(self._hits(query, k, "late_interaction", kwargs))
+        return self._scored(self._hits(_question(query), k, "similarity", **kwargs))
 
     def similarity_search_by_vector(
         self, embedding: Sequence[float] | Sequence[Sequence[float]], k: int = 4, **kwargs: Any
     ) -> list[Document]:
         """The ``k`` documents that match a vector ``(dim,)`` or a multi-vector ``(n, dim)`` best."""
-        return self._documents(self._hits(_multi_vector(embedding), k, "late_interaction", kwargs))
+        return self._documents(self._hits(_multi_vector(embedding), k, "similarity", **kwargs))
 
     def similarity_search_with_score_by_vector(
         self, embedding: Sequence[float] | Sequence[Sequence[float]], k: int = 4, **kwargs: Any
     ) -> list[tuple[Document, float]]:
         """As ``similarity_search_by_vector``, each with its MaxSim."""
-        return self._scored(self._hits(_multi_vector(embedding), k, "late_interaction", kwargs))
+        return self._scored(self._hits(_multi_vector(embedding), k, "similarity", **kwargs))
 
     def similarity_search_by_image(self, image: ImageLike, k: int = 4, **kwargs: Any) -> list[Document]:
         """The ``k`` documents that match a picture best: one of PIL, its bytes, or a path; for embedders that see."""
-        return self._documents(self._hits(_picture(image), k, "late_interaction", kwargs))
+        return self._documents(self._hits(_picture(image), k, "similarity", **kwargs))
 
     async def asimilarity_search_by_image(self, image: ImageLike, k: int = 4, **kwargs: Any) -> list[Document]:
         """As ``similarity_search_by_image``, in a thread."""
@@ -103,8 +111,7 @@ class StoreSearches(VectorStore):
         metric L2, which has no similarity that compares across questions.
         """
         threshold = kwargs.pop("score_threshold", None)
-        if threshold is not None:
-            check_threshold(threshold)
+        _check_threshold(threshold)
         found = self._similarity_search_with_relevance_scores(query, k, **kwargs)
         return [(document, score) for document, score in found if threshold is None or score >= threshold]
 
@@ -117,9 +124,8 @@ class StoreSearches(VectorStore):
     def _similarity_search_with_relevance_scores(
         self, query: str, k: int = 4, **kwargs: Any
     ) -> list[tuple[Document, float]]:
-        if self.collection.metric == "L2":
-            raise InvalidQuery("the metric L2 has no relevance from 0 to 1; use an embedder with COSINE or IP")
-        hits = self._hits(query, k, "late_interaction", kwargs)
+        self._check_relevance_scores()
+        hits = self._hits(_question(query), k, "similarity", **kwargs)
         return [(document, _relevance(hit)) for document, hit in zip(self._documents(hits), hits, strict=True)]
 
     async def _asimilarity_search_with_relevance_scores(
@@ -135,7 +141,7 @@ class StoreSearches(VectorStore):
         ``lambda_mult`` is from 0, most diverse, to 1, as ``similarity_search``. Two documents repeat each other by the
         cosine of the means of their vectors. Keyword arguments: ``filter`` or ``expr``, and ``per_document``.
         """
-        return self._diverse(query, k, fetch_k, lambda_mult, kwargs)
+        return self._diverse(_question(query), k, fetch_k, lambda_mult, **kwargs)
 
     def max_marginal_relevance_search_by_vector(
         self,
@@ -146,7 +152,7 @@ class StoreSearches(VectorStore):
         **kwargs: Any,
     ) -> list[Document]:
         """As ``max_marginal_relevance_search``, for a vector ``(dim,)`` or a multi-vector ``(n, dim)``."""
-        return self._diverse(_multi_vector(embedding), k, fetch_k, lambda_mult, kwargs)
+        return self._diverse(_multi_vector(embedding), k, fetch_k, lambda_mult, **kwargs)
 
     async def amax_marginal_relevance_search_by_vector(
         self,
@@ -161,25 +167,59 @@ class StoreSearches(VectorStore):
             None, self.max_marginal_relevance_search_by_vector, embedding, k, fetch_k, lambda_mult, **kwargs
         )
 
-    def _hits(self, query: Query | MultiVector, k: int, mode: SearchMode, kwargs: Mapping[str, Any]) -> list[Hit]:
-        arguments = dict(kwargs)
-        if unknown := sorted(arguments.keys() - set(SEARCH_ARGUMENTS)):
-            raise InvalidInput(f"no search argument {', '.join(unknown)}; there are k, {', '.join(SEARCH_ARGUMENTS)}")
-        expr = arguments.pop("expr", None)
-        arguments["filter"], most = to_filter(arguments.get("filter"), expr, self.collection.spec.fields)
-        return self.collection.search(query, k if most is None else min(k, most), mode=mode, **arguments)
+    def check_search(self, search_type: str, arguments: Mapping[str, Any]) -> None:
+        """Raise InvalidInput or InvalidFilter where a search of this type could not have these arguments."""
+        known = ARGUMENTS[search_type]
+        if unknown := sorted(arguments.keys() - set(known)):
+            told = f"no search argument {', '.join(unknown)} of search_type={search_type!r}"
+            raise InvalidInput(f"{told}; there are {', '.join(known)}")
+        core = {name: value for name, value in arguments.items() if name not in OF_STORES}
+        if search_type == "similarity_score_threshold":
+            _check_threshold(arguments.get("score_threshold"))
+            self._check_relevance_scores()
+        if search_type == "mmr":
+            _check_diversity(arguments.get("fetch_k", FETCHED), arguments.get("lambda_mult", 0.5))
+            check_similarity("search_type='mmr'", "late_interaction", self.collection.metric)
+        core["filter"], _ = to_filter(arguments.get("filter"), arguments.get("expr"), self.collection.spec.fields)
+        self.collection.check_search(mode=MODES.get(search_type, "late_interaction"), **core)
+
+    def _check_relevance_scores(self) -> None:
+        if self.collection.metric == "L2":
+            raise InvalidQuery("the metric L2 has no relevance from 0 to 1; use an embedder with COSINE or IP")
+
+    def _hits(
+        self,
+        query: Query | MultiVector,
+        k: int,
+        search_type: str,
+        *,
+        filter: Any = None,
+        expr: str | None = None,
+        **arguments: Any,
+    ) -> list[Hit]:
+        _check_known(arguments, search_type)
+        chosen, most = to_filter(filter, expr, self.collection.spec.fields)
+        k = k if most is None else min(k, most)
+        return self.collection.search(query, k, filter=chosen, mode=MODES[search_type], **arguments)
 
     def _diverse(
-        self, query: str | MultiVector, k: int, fetch_k: int, lambda_mult: float, kwargs: Mapping[str, Any]
+        self,
+        query: str | MultiVector,
+        k: int,
+        fetch_k: int,
+        lambda_mult: float,
+        *,
+        filter: Any = None,
+        expr: str | None = None,
+        **arguments: Any,
     ) -> list[Document]:
-        arguments = dict(kwargs)
-        if unknown := sorted(arguments.keys() - {"filter", "expr", "per_document"}):
-            known = "k, fetch_k, lambda_mult, filter, expr, per_document"
-            raise InvalidInput(f"no argument {', '.join(unknown)} of this search; there are {known}")
-        expr = arguments.pop("expr", None)
-        arguments["filter"], most = to_filter(arguments.get("filter"), expr, self.collection.spec.fields)
+        _check_known(arguments, "mmr")
+        _check_diversity(fetch_k, lambda_mult)
+        chosen, most = to_filter(filter, expr, self.collection.spec.fields)
         k = k if most is None else min(k, most)
-        hits = self.collection.search_diverse(query, k, candidates=fetch_k, relevance=lambda_mult, **arguments)
+        hits = self.collection.search_diverse(
+            query, k, candidates=fetch_k, relevance=lambda_mult, filter=chosen, **arguments
+        )
         return self._documents(hits)
 
     def _documents(self, hits: Iterable[Hit]) -> list[Document]:
@@ -189,10 +229,28 @@ class StoreSearches(VectorStore):
         return [(document, hit.score) for document, hit in zip(self._documents(hits), hits, strict=True)]
 
 
-def check_threshold(threshold: Any) -> None:
-    """Raise InvalidQuery for anything but a number from 0 to 1."""
+def _check_known(arguments: Mapping[str, Any], search_type: str) -> None:
+    if unknown := sorted(arguments.keys() - set(ARGUMENTS[search_type])):
+        raise InvalidInput(f"no search argument {', '.join(unknown)}; there are {', '.join(ARGUMENTS[search_type])}")
+
+
+def _check_threshold(threshold: Any) -> None:
+    if threshold is None:
+        return
     if isinstance(threshold, bool) or not isinstance(threshold, int | float) or not 0 <= threshold <= 1:
         raise InvalidQuery(f"score_threshold is a number from 0 to 1, not {threshold!r}")
+
+
+def _check_diversity(fetch_k: Any, lambda_mult: Any) -> None:
+    check_number("fetch_k", fetch_k)
+    if isinstance(lambda_mult, bool) or not isinstance(lambda_mult, int | float) or not 0 <= lambda_mult <= 1:
+        raise InvalidQuery(f"lambda_mult is a number from 0 (most diverse) to 1, not {lambda_mult!r}")
+
+
+def _question(query: Any) -> str:
+    if not isinstance(query, str):
+        raise InvalidQuery(f"a question is a text, not {type(query).__name__}; others are asked by image or vector")
+    return query
 
 
 def _relevance(hit: Hit) -> float:

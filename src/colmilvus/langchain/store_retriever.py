@@ -10,26 +10,15 @@ from langchain_core.vectorstores import VectorStoreRetriever
 from pydantic import model_validator
 
 from colmilvus.errors import InvalidInput
-from colmilvus.filters import to_expression
-from colmilvus.langchain.filters import to_filter
 from colmilvus.langchain.retriever import tracing
-from colmilvus.langchain.searches import SEARCH_ARGUMENTS, SEARCH_TYPES, StoreSearches, check_threshold
+from colmilvus.langchain.searches import ARGUMENTS, StoreSearches
 from colmilvus.langchain.turns import RetrieverInTurns
-from colmilvus.search import check_number, check_relevance
 
 if TYPE_CHECKING:
     from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
     from typing_extensions import Self
 
 __all__ = ["LateInteractionVectorStoreRetriever"]
-
-_OF_TYPE = {
-    "similarity": {"k", *SEARCH_ARGUMENTS} - {"fusion"},
-    "similarity_score_threshold": {"k", "score_threshold", *SEARCH_ARGUMENTS} - {"fusion"},
-    "mmr": {"k", "fetch_k", "lambda_mult", "filter", "expr", "per_document"},
-    "hybrid": {"k", "filter", "expr", "per_document", "fusion"},
-    "text": {"k", "filter", "expr", "per_document"},
-}
 
 
 class LateInteractionVectorStoreRetriever(RetrieverInTurns, VectorStoreRetriever):
@@ -39,29 +28,13 @@ class LateInteractionVectorStoreRetriever(RetrieverInTurns, VectorStoreRetriever
     ``invoke("...", k=2, expr="year > 2020")``.
     """
 
-    allowed_search_types = SEARCH_TYPES
+    allowed_search_types = tuple(ARGUMENTS)
 
     @model_validator(mode="after")
     def _check_search_kwargs(self) -> Self:
-        arguments = self.search_kwargs
         if not isinstance(self.vectorstore, StoreSearches):
-            raise InvalidInput(
-                f"this retrieves from a LateInteractionVectorStore, not {type(self.vectorstore).__name__}"
-            )
-        known = _OF_TYPE[self.search_type]
-        if unknown := sorted(arguments.keys() - known):
-            raise InvalidInput(
-                f"search_type={self.search_type!r} takes no {', '.join(unknown)}; there are {', '.join(sorted(known))}"
-            )
-        for name in ("k", "fetch_k", "per_document"):
-            if arguments.get(name) is not None or name in arguments.keys() - {"per_document"}:
-                check_number(name, arguments[name])
-        if "lambda_mult" in arguments:
-            check_relevance(arguments["lambda_mult"])
-        if "score_threshold" in arguments:
-            check_threshold(arguments["score_threshold"])
-        fields = self.vectorstore.collection.spec.fields
-        to_expression(to_filter(arguments.get("filter"), arguments.get("expr"), fields)[0], fields)
+            raise InvalidInput(f"this is for a LateInteractionVectorStore, not {type(self.vectorstore).__name__}")
+        self.vectorstore.check_search(self.search_type, self.search_kwargs)
         return self
 
     def _get_relevant_documents(

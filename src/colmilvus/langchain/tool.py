@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import UnionType
+from keyword import iskeyword
 from typing import Annotated, Any
 
 from langchain_core.documents import Document
 from langchain_core.runnables.config import run_in_executor
 from langchain_core.tools import BaseTool, StructuredTool
-from pydantic import BaseModel, Field, create_model
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from colmilvus.collection import Collection
 from colmilvus.embedder import SearchMode
 from colmilvus.errors import InvalidInput, InvalidQuery
-from colmilvus.filters import to_expression
 from colmilvus.langchain.content import to_message_content
-from colmilvus.langchain.documents import BEST_SEGMENTS, scored_document
+from colmilvus.langchain.documents import BEST_SEGMENTS, check_segments, scored_document
 from colmilvus.langchain.filters import to_filter
-from colmilvus.search import check_number
 
 __all__ = ["create_search_tool"]
 
 KINDS = (bool, int, float, str)
+VALUES: Mapping[type, Any] = {int: Field(ge=-(2**63) + 1, lt=2**63), float: Field(allow_inf_nan=False)}
+"""What a filter can be written for (Milvus's integers have 64 bits)."""
+RESERVED = frozenset({"args", "callbacks", "config", "kwargs", "run_manager", "runtime", "self"})
+"""Names that LangChain gives arguments of its own to."""
 
 
 def create_search_tool(
@@ -61,15 +63,15 @@ def create_search_tool(
     (['query', 'year', 'min_year', 'max_year'], [{'type': 'text', 'text': '[1] boats.txt\na red boat'}])
     >>> quays.close()
     """
-    check_number("k", k)
-    if per_document is not None:
-        check_number("per_document", per_document)
+    if not isinstance(collection, Collection):
+        raise InvalidInput(f"this takes a Collection, such as store.collection, not {type(collection).__name__}")
+    check_segments(best_segments)
     to_message_content([], pages=pages, pixels=pixels)
     fixed, most = to_filter(filter, None, collection.spec.fields)
-    to_expression(fixed, collection.spec.fields)
     if isinstance(fixed, str) and filters:
         raise InvalidInput("filter= is an expression, which cannot be joined with filters=; write it as a dict")
     number = k if most is None else min(k, most)
+    collection.check_search(number, filter=fixed, mode=mode, per_document=per_document)
     schema = _schema(filters or {})
 
     def find(query: str, chosen: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[Document]]:
@@ -115,16 +117,22 @@ def _schema(filters: Mapping[str, type]) -> type[BaseModel]:
     for key, kind in filters.items():
         if kind not in KINDS:
             raise InvalidInput(f"filters: {key!r} is of bool, int, float or str, not {kind!r}")
-        if not key.isidentifier() or key.startswith("_"):
-            raise InvalidInput(f"filters: {key!r} cannot be an argument of a tool, whose names are those of Python")
-        _add(fields, key, kind | list[kind] | None, f"Only what has this {key}, or one of these.")  # type: ignore[valid-type]
+        if not key.isidentifier() or iskeyword(key) or key.startswith("_") or _is_taken(key):
+            raise InvalidInput(f"filters: {key!r} cannot be an argument of a tool; give the metadata key another name")
+        value: Any = Annotated[kind, VALUES[kind]] if kind in VALUES else kind
+        _add(fields, key, value | list[value] | None, f"Only what has this {key}, or one of these.")
         if kind in (int, float):
-            _add(fields, f"min_{key}", kind | None, f"Only what has a {key} of at least this.")
-            _add(fields, f"max_{key}", kind | None, f"Only what has a {key} of at most this.")
-    return create_model("SearchArguments", **fields)
+            _add(fields, f"min_{key}", value | None, f"Only what has a {key} of at least this.")
+            _add(fields, f"max_{key}", value | None, f"Only what has a {key} of at most this.")
+    return create_model("SearchArguments", __config__=ConfigDict(extra="forbid"), **fields)
 
 
-def _add(fields: dict[str, Any], name: str, kind: type | UnionType, description: str) -> None:
+def _is_taken(name: str) -> bool:
+    """Whether LangChain or pydantic give the name a meaning of their own."""
+    return name in RESERVED or hasattr(BaseModel, name)
+
+
+def _add(fields: dict[str, Any], name: str, kind: Any, description: str) -> None:
     if name in fields:
         raise InvalidInput(f"filters: two arguments of the tool would be called {name!r}; rename a metadata key")
     fields[name] = (Annotated[kind, Field(description=description)], None)

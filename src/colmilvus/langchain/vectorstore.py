@@ -11,26 +11,22 @@ from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
 from colmilvus.collection import Collection
-from colmilvus.embedder import Embedder, reads_images
+from colmilvus.embedder import Embedder
 from colmilvus.embedders.segments import SegmentEmbedder, as_embedder
-from colmilvus.errors import InvalidInput, Unsupported, warn
+from colmilvus.errors import InvalidInput
 from colmilvus.langchain.documents import (
     BEST_SEGMENTS,
+    check_lengths,
+    check_segments,
     documents_of,
-    entities_of,
-    gathered,
-    segment_document,
-    stored_document,
 )
-from colmilvus.langchain.filters import to_filter
-from colmilvus.langchain.removed import RecallingEmbedder, RemovedVectors
-from colmilvus.langchain.searches import StoreSearches
 from colmilvus.langchain.store_retriever import LateInteractionVectorStoreRetriever
+from colmilvus.langchain.writes import StoreWrites
 
 __all__ = ["LateInteractionVectorStore"]
 
 
-class LateInteractionVectorStore(StoreSearches):
+class LateInteractionVectorStore(StoreWrites):
     """LangChain's vector store over a collection: documents and pages, found by late interaction.
 
     Setup:
@@ -89,8 +85,9 @@ class LateInteractionVectorStore(StoreSearches):
     **Scores** are MaxSim (larger is better; for the metric L2 smaller). Relevance scores are (similarity + 1) / 2,
     where similarity is MaxSim by query vector, so that they do not depend on a question's length.
 
-    **Metadata** come back as they went in. A page's picture, which ``PageLoader`` names under ``image``, is kept by the
-    collection, and comes back under ``image`` as the path of the kept one.
+    **Metadata** come back as they went in, but for ``image`` where it names a picture that the collection keeps: that
+    of a page, as ``PageLoader`` does, and with an embedder that sees also a path or a data URI. It comes back as the
+    path of the kept one.
 
     **Chunks of one parent**: with ``group_by="source"``, or any other key of the metadata, all documents with the same
     value are one entity with many segments, in a collection made with ``segments=True``. A hit is the parent, its text
@@ -115,12 +112,9 @@ class LateInteractionVectorStore(StoreSearches):
                 f"group_by={group_by!r} makes segments, and collection {collection.name!r} was made without; "
                 "make it with segments=True"
             )
-        if best_segments is not None and (isinstance(best_segments, bool) or best_segments < 1):
-            raise InvalidInput(f"best_segments is a number from 1, or None for all, not {best_segments!r}")
-        self.collection = collection
-        self.group_by = group_by
+        check_segments(best_segments)
+        super().__init__(collection, group_by)
         self.best_segments = best_segments
-        self._removed = RemovedVectors()
 
     @property
     def embeddings(self) -> Embeddings | None:
@@ -175,127 +169,19 @@ class LateInteractionVectorStore(StoreSearches):
         **collection_options: Any,
     ) -> LateInteractionVectorStore:
         """Open or make a collection, and add documents to it, each under its own id or a new one; see from_texts."""
-        collection_options.setdefault("ids", [document.id for document in documents])
+        listed = list(documents)
+        given = collection_options.pop("ids", None) or [None] * len(listed)
+        check_lengths(len(listed), ids=given)
         return cls.from_texts(
-            [document.page_content for document in documents],
+            [document.page_content for document in listed],
             embedding,
-            [document.metadata for document in documents],
+            [document.metadata for document in listed],
+            ids=[name or document.id for name, document in zip(given, listed, strict=True)],
             uri=uri,
             collection_name=collection_name,
             group_by=group_by,
             **collection_options,
         )
-
-    def add_texts(
-        self,
-        texts: Iterable[str],
-        metadatas: Sequence[Mapping[str, Any]] | None = None,
-        *,
-        ids: Sequence[str | None] | None = None,
-        **kwargs: Any,
-    ) -> list[str]:
-        """Add texts, each with its metadata and under its id, or a new one; see add_documents."""
-        return self.add_documents(documents_of(texts, metadatas, ids), **kwargs)
-
-    def add_documents(
-        self, documents: Sequence[Document], *, ids: Sequence[str | None] | None = None, **kwargs: Any
-    ) -> list[str]:
-        """Add documents, or replace those under the same ids, and return the ids of all that are stored, in order.
-
-        What is stored already as it is, is left alone and not embedded again. The ids are those given, else the
-        documents' own, else new ones. ``batch_size``, which LangChain's indexing passes, is taken and not needed;
-        ``progress=True`` shows a bar.
-
-        Before anything is stored, raises InvalidInput for lists of different lengths, an id that comes twice and an
-        unknown argument, InvalidEntity for metadata that JSON cannot hold and for what a Milvus server would not take,
-        and UnreadableFile for a picture that is not there. What the embedder cannot read, such as an empty text, is
-        left out with a warning.
-        """
-        if unknown := sorted(kwargs.keys() - {"batch_size", "progress"}):
-            raise InvalidInput(f"no argument {', '.join(unknown)}; there are ids, batch_size, progress")
-        listed = list(documents)
-        entities = entities_of(listed, ids, sees=reads_images(self.collection.embedder), whole=self.group_by is None)
-        for entity in entities:
-            self.collection.check(entity)
-        added = [entity.id for entity in entities]
-        if self.group_by is not None:
-            entities = gathered(entities, self.group_by)
-        for entity in entities:
-            self.collection.check(entity)
-        embedder = self.collection.embedder
-        if embedder is not None and len(self._removed):
-            embedder = RecallingEmbedder(embedder, self._removed)
-        report = self.collection.add(entities, progress=kwargs.get("progress", False), embedder=embedder)
-        for problem in report.unreadable:
-            warn(f"not stored: {problem}")
-        if self.group_by is None:
-            missing = {problem.id for problem in (*report.unreadable, *report.failed)}
-            return [name for name in added if name not in missing]
-        self._leave_other_parents({entity.id: {part.id for part in entity.segments} for entity in entities})
-        return self._held_segments(added) if report.unreadable or report.failed else added
-
-    def _leave_other_parents(self, added: Mapping[str, set[str]]) -> None:
-        """Take chunks that have been given another parent out of the one that they had."""
-        names = [name for segments in added.values() for name in segments]
-        for parent, held in self.collection.parents(names).items():
-            moved = [name for name in held if name not in added.get(parent, ())]
-            if moved:
-                self.collection.delete([parent], segments=moved)
-
-    def _held_segments(self, ids: Sequence[str]) -> list[str]:
-        held = {name for segments in self.collection.parents(ids).values() for name in segments}
-        return [name for name in ids if name in held]
-
-    def get_by_ids(self, ids: Sequence[str], /) -> list[Document]:
-        """The documents under these ids, in that order; ids that are not held are left out."""
-        found = {entity.id: stored_document(entity) for entity in self.collection.get(ids)}
-        missing = [name for name in ids if name not in found]
-        if missing and self.collection.spec.segments:
-            parents = self.collection.get(list(self.collection.parents(missing)))
-            wanted = set(missing)
-            found |= {
-                segment.id: segment_document(segment)
-                for parent in parents
-                for segment in parent.segments
-                if segment.id in wanted
-            }
-        return [found[name] for name in ids if name in found]
-
-    def delete(
-        self,
-        ids: Sequence[str] | None = None,
-        *,
-        filter: Any = None,
-        expr: str | None = None,
-        source: str | None = None,
-        **kwargs: Any,
-    ) -> bool:
-        """Remove documents by id, by filter, or all of one source (the value of ``source`` in their metadata); True.
-
-        Ids that are not held are no error. Where chunks are grouped, ids are those of chunks or of whole parents, and
-        filters see parents. The vectors of what is removed by ids, up to 512 MiB, are remembered for when the same is
-        added again, as LangChain's indexing does.
-
-        Raises InvalidInput where nothing says what to remove, or more than one thing does (to remove everything there
-        is ``store.collection.drop()``), and Unsupported for a source where chunks are grouped by another key, as a
-        parent may have chunks of several sources.
-        """
-        if kwargs:
-            raise InvalidInput(f"no argument {', '.join(sorted(kwargs))}; there are ids, filter, expr, source")
-        given, _ = to_filter(filter, expr, self.collection.spec.fields)
-        if sum(value is not None for value in (ids, given, source)) != 1:
-            raise InvalidInput("delete takes ids, or filter=, or source=; for everything there is collection.drop()")
-        if ids is not None:
-            self._removed.remember(self.collection, ids, ids)
-            self.collection.delete(ids)
-            self.collection.delete(segments=ids)
-        elif source is not None:
-            if self.group_by not in (None, "source"):
-                raise Unsupported(f"source= where chunks are grouped by {self.group_by!r}; delete by ids or filter=")
-            self.collection.delete(filter={"source": source})
-        else:
-            self.collection.delete(filter=given)
-        return True
 
     def as_retriever(self, **kwargs: Any) -> LateInteractionVectorStoreRetriever:
         """A retriever: ``search_type`` as in ``search``, ``search_kwargs`` the arguments of that search.
