@@ -197,7 +197,8 @@ def test_pictures_of_tools_can_come_from_the_user(rivers: list[Document]) -> Non
 
     assert [message.type for message in changed] == ["human", "ai", "tool", "tool", "human", "ai", "tool", "human"]
     assert changed[2].content == [content[0], content[2]]
-    assert changed[2].artifact == rivers  # type: ignore[attr-defined]  # of the message of a tool
+    assert isinstance(changed[2], ToolMessage)
+    assert changed[2].artifact == rivers
     assert changed[4].content == [
         {"type": "text", "text": "[1] rivers.pdf, page 1"},
         content[1],

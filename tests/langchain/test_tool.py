@@ -87,6 +87,7 @@ def test_filters_are_declared_in_the_schema(pages: Collection) -> None:
     assert list(properties) == ["query", "year", "min_year", "max_year", "lang", "draft"]
     assert function["parameters"]["required"] == ["query"]
     assert "year" in properties["min_year"]["description"]
+    assert "9223372036854775" not in json.dumps(properties)
     json.dumps(function)
 
 
@@ -100,6 +101,21 @@ def test_what_is_fixed_stays_fixed(pages: Collection) -> None:
         tool.invoke(call({"query": "red", "source": "b.pdf"}))
     assert sources(by_expression.invoke(call({"query": "red"}))) == ["b#1"]
     assert len(sources(create_search_tool(pages, per_document=1).invoke(call({"query": "red"})))) == 2
+
+
+def test_a_source_may_be_named_as_it_is_shown(notes: Collection) -> None:
+    notes.add(
+        [Entity(path, "red", metadata={"source": path}) for path in ("/a/boats.pdf", "/b/boats.pdf", "/a/x_y.pdf")]
+    )
+    tool = create_search_tool(notes, filters={"source": str})
+
+    assert sorted(sources(tool.invoke(call({"query": "red", "source": "boats.pdf"})))) == [
+        "/a/boats.pdf",
+        "/b/boats.pdf",
+    ]
+    assert sources(tool.invoke(call({"query": "red", "source": "/b/boats.pdf"}))) == ["/b/boats.pdf"]
+    assert sources(tool.invoke(call({"query": "red", "source": ["/a/x_y.pdf", "none.pdf"]}))) == ["/a/x_y.pdf"]
+    assert sources(tool.invoke(call({"query": "red", "source": "oats.pdf"}))) == []
 
 
 def test_nothing_found_is_said(pages: Collection, tmp_path: Path) -> None:

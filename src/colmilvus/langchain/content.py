@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import PurePosixPath, PureWindowsPath
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 from langchain_core.documents import Document
-from langchain_core.messages import BaseMessage, HumanMessage, ToolMessage
+from langchain_core.messages import AnyMessage, BaseMessage, HumanMessage, ToolMessage
 from langchain_core.messages.content import Citation, create_citation
 
 from colmilvus.errors import ColmilvusError, InvalidInput, warn
@@ -109,15 +109,15 @@ def to_citations(documents: Sequence[Document]) -> list[Citation]:
     ]
 
 
-def pictures_from_user(messages: Iterable[BaseMessage]) -> list[BaseMessage]:
+def pictures_from_user(messages: Iterable[BaseMessage]) -> list[AnyMessage]:
     """The messages, with the pictures that tools gave in a message of the user behind those of the tools.
 
     For providers that take pictures from users alone, such as OpenAI's chat completions; those that take them from
     tools need this not. Before each picture stands the first line of the text that came before it, its number and
     source. Messages without pictures stay as they are, and nothing is changed in place.
 
-    In an agent: ``wrap_model_call`` of ``langchain.agents.middleware``, with
-    ``handler(request.override(messages=pictures_from_user(request.messages)))``.
+    In an agent: a function under ``wrap_model_call`` of ``langchain.agents.middleware``, an async one for ``ainvoke``,
+    with ``handler(request.override(messages=pictures_from_user(request.messages)))``.
 
     >>> shown = [{"type": "text", "text": "[1] a.pdf, page 2"}, {"type": "image", "url": "https://x.org/2.png"}]
     >>> [(message.type, len(message.content)) for message in pictures_from_user([ToolMessage(shown, tool_call_id="1")])]
@@ -134,7 +134,7 @@ def pictures_from_user(messages: Iterable[BaseMessage]) -> list[BaseMessage]:
             pictures += moved
             message = message.model_copy(update={"content": kept}) if moved else message
         result.append(message)
-    return [*result, HumanMessage(pictures)] if pictures else result
+    return cast("list[AnyMessage]", [*result, HumanMessage(pictures)] if pictures else result)
 
 
 def _without_pictures(

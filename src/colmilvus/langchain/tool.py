@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from langchain_core.documents import Document
 from langchain_core.runnables.config import run_in_executor
 from langchain_core.tools import BaseTool, StructuredTool
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
 
 from colmilvus.collection import Collection
 from colmilvus.embedder import SearchMode
@@ -21,8 +21,16 @@ from colmilvus.langchain.filters import to_filter
 __all__ = ["create_search_tool"]
 
 KINDS = (bool, int, float, str)
-VALUES: Mapping[type, Any] = {int: Field(ge=-(2**63) + 1, lt=2**63), float: Field(allow_inf_nan=False)}
-"""What a filter can be written for (Milvus's integers have 64 bits)."""
+
+
+def _of_64_bits(value: int) -> int:
+    if not -(2**63) < value < 2**63:
+        raise ValueError("an integer has 64 bits")
+    return value
+
+
+VALUES: Mapping[type, Any] = {int: AfterValidator(_of_64_bits), float: Field(allow_inf_nan=False)}
+"""What a filter can be written for; not as bounds in the schema, which are larger than a 64-bit integer themselves."""
 RESERVED = frozenset({"args", "callbacks", "config", "kwargs", "run_manager", "runtime", "self"})
 """Names that LangChain gives arguments of its own to."""
 
@@ -50,7 +58,7 @@ def create_search_tool(
 
     ``filters`` names keys of the metadata that the model may filter by, with the type of their values: bool, int, float
     or str. Each is an argument of the tool that may be left out, and takes a value or a list of values, any of which
-    fits; for numbers there are ``min_...`` and ``max_...`` too.
+    fits; for numbers there are ``min_...`` and ``max_...`` too. Of ``source`` the file's name, as it is shown, will do.
 
     Raises InvalidInput, or what ``Collection.search`` raises, at once, for arguments that fit nothing.
 
@@ -75,7 +83,7 @@ def create_search_tool(
     schema = _schema(filters or {})
 
     def find(query: str, chosen: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[Document]]:
-        joined = fixed if isinstance(fixed, str) else _joined(fixed, _filter(filters or {}, chosen))
+        joined = fixed if isinstance(fixed, str) else _filter(fixed, filters or {}, chosen)
         try:
             hits = collection.search(query, number, filter=joined, mode=mode, per_document=per_document)
         except InvalidQuery as error:  # of the model's making: it can ask again
@@ -138,17 +146,23 @@ def _add(fields: dict[str, Any], name: str, kind: Any, description: str) -> None
     fields[name] = (Annotated[kind, Field(description=description)], None)
 
 
-def _filter(filters: Mapping[str, type], chosen: Mapping[str, Any]) -> dict[str, Any] | None:
-    tests: dict[str, dict[str, Any]] = {}
+def _filter(fixed: Mapping[str, Any] | None, filters: Mapping[str, type], chosen: Mapping[str, Any]) -> Any:
+    """What is fixed and what the model has chosen, as one filter; None where there is neither."""
+    parts = [fixed] if fixed else []
     for key in filters:
-        told = (("", "$eq"), ("min_", "$gte"), ("max_", "$lte"))
-        for prefix, operator in told:
+        for prefix, operator in (("", "$in"), ("min_", "$gte"), ("max_", "$lte")):
             value = chosen.get(f"{prefix}{key}")
             if value is not None:
-                tests.setdefault(key, {})["$in" if isinstance(value, list) else operator] = value
-    return {"$key": tests} if tests else None
+                parts.append(
+                    _test(key, operator, [value] if operator == "$in" and not isinstance(value, list) else value)
+                )
+    return {"$and": parts} if parts else None
 
 
-def _joined(fixed: Mapping[str, Any] | None, chosen: dict[str, Any] | None) -> dict[str, Any] | None:
-    parts = [dict(part) for part in (fixed, chosen) if part]
-    return {"$and": parts} if len(parts) == 2 else (parts[0] if parts else None)
+def _test(key: str, operator: str, value: Any) -> dict[str, Any]:
+    test = {"$key": {key: {operator: value}}}
+    if key != "source" or operator != "$in":
+        return test
+    # The model has seen the names of files, not where they lie.
+    names = [f"/{name}" for name in value if isinstance(name, str) and not any(sign in name for sign in "%_\\/")]
+    return {"$or": [test, *({"$key": {key: {"$text": name}}} for name in names)]} if names else test
