@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import sys
 import threading
 import time
 from collections import deque
@@ -17,7 +16,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import lru_cache
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from io import BytesIO
 from socket import SHUT_RDWR
 from typing import Any, TypeAlias
@@ -25,6 +24,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+
+from tests.local_server import LocalServer
 
 KEY = "the-right-key"
 DIMENSIONS = {
@@ -59,7 +60,7 @@ def _word(word: str, dim: int) -> NDArray[np.float64]:
     return np.random.default_rng(seed).standard_normal(dim)
 
 
-class CohereServer(ThreadingHTTPServer):
+class CohereServer(LocalServer):
     """Answers at ``url`` while it is open.
 
     ``requests`` are the bodies of those that came in. ``faults`` are taken one a request, None for an answer as it
@@ -67,15 +68,11 @@ class CohereServer(ThreadingHTTPServer):
     ``most_at_once`` how many were there together. A text has at most ``most_words``.
     """
 
-    daemon_threads = True
-
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.url = f"http://127.0.0.1:{self.server_port}"
+        super().__init__(_Handler)
         self.requests: list[Json] = []
         self.headers: list[Mapping[str, str]] = []
         self.times: list[float] = []
-        self.errors: list[BaseException] = []
         self.faults: deque[Fault | None] = deque()
         self.always: Fault | None = None
         self.delay: Callable[[Json], float] = lambda _: 0.0
@@ -84,22 +81,6 @@ class CohereServer(ThreadingHTTPServer):
         self.most_at_once = 0
         self._present = 0
         self._lock = threading.Lock()
-        self._thread = threading.Thread(target=self.serve_forever, args=(0.01,))
-
-    def __enter__(self) -> CohereServer:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.shutdown()
-        self._thread.join()
-        self.server_close()
-
-    def handle_error(self, *_: object) -> None:
-        """A client that did not wait for its answer is none of the server's business; its own errors are."""
-        error = sys.exc_info()[1]
-        if error is not None and not isinstance(error, ConnectionError | TimeoutError):
-            self.errors.append(error)
 
     def arrived(self, body: Json, headers: Mapping[str, str]) -> Fault | None:
         with self._lock:

@@ -9,16 +9,17 @@ import base64
 import binascii
 import json
 import re
-import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from io import BytesIO
 from typing import Any, TypeAlias
 
 from PIL import Image, UnidentifiedImageError
+
+from tests.local_server import LocalServer
 
 __all__ = ["KEY", "MODEL", "Answer", "ChatServer", "Json", "Refused", "ToolCalls", "pictures", "texts"]
 
@@ -59,7 +60,7 @@ class ToolCalls:
 Answer: TypeAlias = "str | ToolCalls | Callable[[Json], str | ToolCalls]"
 
 
-class ChatServer(ThreadingHTTPServer):
+class ChatServer(LocalServer):
     """Gives the answers of a script, one a request, at ``url`` while it is open.
 
     An answer is a text, calls of a tool, or a function of the request that returns either. ``requests`` are the bodies
@@ -67,39 +68,20 @@ class ChatServer(ThreadingHTTPServer):
     the first, ``before_word`` is called.
     """
 
-    daemon_threads = True
-
     def __init__(self, *answers: Answer) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.url = f"http://127.0.0.1:{self.server_port}/v1"
+        super().__init__(_Handler)
+        self.url += "/v1"
         self.answers = list(answers)
         self.requests: list[Json] = []
         self.refused: list[str] = []
-        self.errors: list[BaseException] = []
         self.before_word: Callable[[], object] = lambda: None
         self._calls = 0
         self._lock = threading.Lock()
-        self._thread = threading.Thread(target=self.serve_forever, args=(0.01,))
 
     @property
     def environment(self) -> Mapping[str, str]:
         """What makes a program ask this server where it would ask OpenAI."""
         return {"OPENAI_BASE_URL": self.url, "OPENAI_API_KEY": KEY, "NO_PROXY": "127.0.0.1"}
-
-    def __enter__(self) -> ChatServer:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.shutdown()
-        self._thread.join()
-        self.server_close()
-
-    def handle_error(self, *_: object) -> None:
-        """A client that did not wait for its answer is none of the server's business; its own errors are."""
-        error = sys.exc_info()[1]
-        if error is not None and not isinstance(error, ConnectionError | TimeoutError):
-            self.errors.append(error)
 
     def message(self, body: Json) -> Json:
         """The assistant's message that answers a request. Raises Refused."""

@@ -259,7 +259,7 @@ class TestSearching:
         [
             ({"k": 0}, InvalidQuery, "k is a number from 1"),
             ({"k": "4"}, InvalidQuery, "k is a number"),
-            ({"param": {}}, InvalidInput, "no search argument param; there are k, filter"),
+            ({"param": {}}, InvalidInput, "no search argument param of search_type='similarity'; there are k"),
             ({"filter": {"year": {"$near": 1}}}, InvalidFilter, r"unknown operator '\$near' for the key 'year'"),
             ({"filter": {}, "expr": "year == 1"}, InvalidInput, "two names of one argument"),
             ({"filter": lambda _: True}, InvalidFilter, "a filter is a dict, a Milvus expression or a Struct"),
@@ -296,7 +296,7 @@ class TestSearching:
             filled.max_marginal_relevance_search("red", lambda_mult=2)
         with pytest.raises(InvalidQuery, match="fetch_k is a number"):
             filled.max_marginal_relevance_search("red", fetch_k=0)
-        with pytest.raises(InvalidInput, match="no search argument min_similarity; there are k, fetch_k"):
+        with pytest.raises(InvalidInput, match="no search argument min_similarity of search_type='mmr'"):
             filled.max_marginal_relevance_search("red", min_similarity=0.5)
 
 

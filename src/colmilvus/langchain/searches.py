@@ -169,10 +169,7 @@ class StoreSearches(VectorStore):
 
     def check_search(self, search_type: str, arguments: Mapping[str, Any]) -> None:
         """Raise InvalidInput or InvalidFilter where a search of this type could not have these arguments."""
-        known = ARGUMENTS[search_type]
-        if unknown := sorted(arguments.keys() - set(known)):
-            told = f"no search argument {', '.join(unknown)} of search_type={search_type!r}"
-            raise InvalidInput(f"{told}; there are {', '.join(known)}")
+        _check_known(arguments, search_type)
         core = {name: value for name, value in arguments.items() if name not in OF_STORES}
         if search_type == "similarity_score_threshold":
             _check_threshold(arguments.get("score_threshold"))
@@ -231,7 +228,8 @@ class StoreSearches(VectorStore):
 
 def _check_known(arguments: Mapping[str, Any], search_type: str) -> None:
     if unknown := sorted(arguments.keys() - set(ARGUMENTS[search_type])):
-        raise InvalidInput(f"no search argument {', '.join(unknown)}; there are {', '.join(ARGUMENTS[search_type])}")
+        told = f"no search argument {', '.join(unknown)} of search_type={search_type!r}"
+        raise InvalidInput(f"{told}; there are {', '.join(ARGUMENTS[search_type])}")
 
 
 def _check_threshold(threshold: Any) -> None:

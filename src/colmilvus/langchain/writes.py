@@ -98,9 +98,7 @@ class StoreWrites(StoreSearches):
         parents = gathered(chunks, str(self.group_by))
         for parent in parents:
             self.collection.check(parent)
-        with (
-            self._grouping.lock
-        ):  # so that of two who give a chunk two parents the last one wins, and none takes it away
+        with self._grouping.lock:  # of two who give a chunk two parents the last one wins, and none takes it away
             report = self._add(parents, progress)
             added = {parent.id: {part.id for part in parent.segments} for parent in parents}
             self._leave_other_parents(added)
