@@ -11,7 +11,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 from typing import IO, Any, TypeAlias
@@ -43,10 +42,6 @@ MODEL = ("--model", "openai:scripted")
 REPORTS = Path(".demo", "reports")
 LAKE = "How many years does water stay in Lake Superior?"
 
-with_agents = pytest.mark.skipif(
-    version("langchain").startswith(("1.0.", "1.1.")),
-    reason="the releases of langgraph that langchain 1.1 takes cannot be imported with langchain-core 1.2.0",
-)
 Run: TypeAlias = Callable[..., int]
 
 
@@ -204,7 +199,6 @@ def test_the_chain_answers_from_pictures_in_pieces_and_names_its_sources(tmp_pat
     assert len(others) == 3
 
 
-@with_agents
 def test_the_agent_looks_up_several_things_with_filters_of_its_own(clone: Path) -> None:
     server = ChatServer(
         ToolCalls("search_documents", [{"query": "depth of the Pacific", "file": "air-and-water.pdf", "min_page": 9}]),
@@ -315,7 +309,6 @@ async def test_the_chain_in_an_event_loop(pages: Collection) -> None:
     assert [block["type"] for block in asked.content_blocks] == ["text", "text", "image"]
 
 
-@with_agents
 def test_the_agent_is_shown_pictures_by_the_user(pages: Collection) -> None:
     calls = [{"name": "search_documents", "args": {"query": "shelter", "file": "land/trees.pdf"}, "id": "a"}]
     again = [{"name": "search_documents", "args": {"query": "shelter", "file": ["sea.pdf"], "page": 2}, "id": "b"}]
@@ -333,7 +326,6 @@ def test_the_agent_is_shown_pictures_by_the_user(pages: Collection) -> None:
     )
 
 
-@with_agents
 def test_the_agent_stops_a_model_that_never_does(pages: Collection, capsys: pytest.CaptureFixture[str]) -> None:
     calls = [{"name": "search_documents", "args": {"query": "sharks"}, "id": "a"}]
     model = scripted(*[AIMessage("", tool_calls=[{**calls[0], "id": f"call {n}"}]) for n in range(50)])
