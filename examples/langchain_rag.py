@@ -94,8 +94,9 @@ def main() -> None:
             if model:
                 print_answer(build_chain(retriever, model, given.text_only), given.question)
             else:
+                messages = to_messages(given.question, retriever.invoke(given.question), given.text_only)
                 print("Without --model, this is what one would be asked:", file=sys.stderr)
-                print_prompt(to_messages(given.question, retriever.invoke(given.question), given.text_only))
+                print_prompt(messages)
 
 
 if __name__ == "__main__":

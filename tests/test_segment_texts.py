@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from colmilvus import Collection, Entity, Segment, maxsim
+from colmilvus.embedders.segments import SegmentEmbedder
 from tests.words import WordEmbedder
 
 
@@ -50,3 +52,48 @@ def test_no_word_of_a_long_text_is_left_out(books: Collection) -> None:
     (best, _) = books.search("tree cat", mode="late_interaction")
     assert best.score == pytest.approx(maxsim(query, books.multi_vectors(["long"])["long"]), abs=1e-4)
     assert books.get(["long"])[0].segments == tuple(segments)
+
+
+def test_each_word_of_a_very_long_text_counts_once(database: Path) -> None:
+    lengths = SegmentEmbedder(
+        lambda texts: [[len(text), 1.0] for text in texts], name="lengths"
+    )  # one row, of 20 vectors
+    random = np.random.default_rng(0)
+    words = [f"w{number:05}" for number in range(12_000)]  # 84 KB, each once
+    segments = [Segment(f"s{n}", " ".join(random.permutation(words[600 * n : 600 * n + 600]))) for n in range(20)]
+    with Collection("long", lengths, uri=database, segments=True) as books:
+        books.add([Entity("twice", segments=(*segments[:8], Segment("again", segments[0].text)))])
+        books.add([Entity("long", segments=tuple(segments))])
+
+        found = [[hit.entity.id for hit in books.search(words[n], mode="text")] for n in (0, 4000, 11_999)]
+
+        assert [sorted(ids) for ids in found] == [["long", "twice"], ["long", "twice"], []]  # 65,535 bytes hold 9,362
+        assert books.get(["long"])[0].segments == tuple(segments)
+
+
+def test_an_unspaced_text_is_cut_where_a_column_ends(books: Collection) -> None:
+    books.add([Entity("long", segments=tuple(Segment(f"s{n}", "海" * 20_000) for n in range(3)))])
+
+    assert books.count() == 1
+    assert len(books.get(["long"])[0].full_text) == 60_004
+
+
+def test_what_a_text_matches_is_removed_whole(database: Path) -> None:
+    with Collection("parts", WordEmbedder(), uri=database, segments=True, capacity=2) as parts:
+        segments = tuple(Segment(f"s{n}", f"red word{n}") for n in range(5))
+        parts.add([Entity("a", segments=segments), Entity("b", segments=(Segment("t", "red tree"),))])
+        assert [hit.entity.id for hit in parts.search("word3", mode="text")] == ["a"]
+
+        assert parts.delete(filter='text like "%word3%"') == 1
+
+        assert [hit.entity.id for hit in parts.search("red", mode="text")] == ["b"]
+        assert parts.parents(["s0", "s3", "s4"]) == {}
+
+
+def test_segments_are_listed_by_the_words_that_they_share(books: Collection) -> None:
+    books.add([Entity("a", segments=(Segment("1", "Red boats"), Segment("2", "red sea"), Segment("3", "a tree")))])
+
+    (hit,) = books.search("red sea", mode="text")
+
+    assert [(segment.id, share) for segment, share in hit.segments] == [("2", 1.0), ("1", 0.5), ("3", 0.0)]
+    assert hit.similarity is None

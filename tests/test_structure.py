@@ -39,7 +39,7 @@ ALLOWED: dict[str, set[str]] = {
     "collection": VALUES
     | {"embedder", "images", "layouts", "ranking", "connection", "opening", "report", "store", "ingest", "search"},
     "langchain": VALUES
-    | {"collection", "pdf", "embedder", "embedders", "gathering", "images", "ranking", "digest", "search"},
+    | {"collection", "pdf", "embedder", "embedders", "digest", "gathering", "images", "ranking", "report", "search"},
     "llama_index": VALUES | {"collection", "pdf", "embedder", "embedders", "images"},
     "cli": VALUES | {"collection", "pdf", "embedder", "embedders", "embedded", "report", "connection", "images"},
     "__main__": {"cli"},

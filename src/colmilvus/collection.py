@@ -114,6 +114,11 @@ class Collection:
         return self._layout.spec.metric
 
     @property
+    def place(self) -> str:
+        """Which collection of which database this is, in whatever way the path of a database on disk was written."""
+        return self._store.place
+
+    @property
     def keeps_images(self) -> bool:
         """Whether pictures are kept: always by the embedded engine, for a server where ``images`` names a folder."""
         return self._store.keeps_images
@@ -210,8 +215,9 @@ class Collection:
         """The ``k`` entities that match best, best first; for a list of queries, one such list for each.
 
         A query is a text, a picture, or a multi-vector ``(n, dim)``. ``mode`` is "late_interaction" (MaxSim), "text"
-        (BM25 over the entities' own text, or where they have none their segments'), or "hybrid" (both, scaled to [0, 1]
-        and averaged; ``fusion="rrf"`` fuses by rank); the one that suits the embedder if not given. ``min_similarity``
+        (BM25 over the entities' own text, or where they have none their segments'; in more than 64 KB of these a word
+        counts once), or "hybrid" (both, scaled to [0, 1] and averaged; ``fusion="rrf"`` fuses by rank); the one that
+        suits the embedder if not given. ``min_similarity``
         drops weaker hits, ``per_document`` keeps at most so many of one document, and ``exact`` scores the candidates
         of a server's index again from their stored vectors. An entity in several parts is scored over all of them.
 

@@ -132,7 +132,8 @@ class Hit:
 
     ``score`` is what the search mode ranks by. ``similarity`` compares across queries: MaxSim by the number of query
     vectors (COSINE) or by the sum of their norms (IP), so at most 1 for normalised vectors; None for L2, text and
-    hybrid. ``segments`` lists the entity's segments with their own similarity, best first.
+    hybrid. ``segments`` lists the entity's segments with their own similarity, best first; for
+    text with the share of the query's words that they have.
     """
 
     entity: Entity

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol, TypeAlias, TypeVar
@@ -12,9 +13,18 @@ from colmilvus.entity import Metric, MultiVector, Segment
 from colmilvus.maxsim import similarities as similarities_of
 from colmilvus.maxsim import unit
 
-__all__ = ["Fusion", "at_most_per_document", "diverse", "fuse", "segment_similarities", "similarity_of"]
+__all__ = [
+    "Fusion",
+    "at_most_per_document",
+    "diverse",
+    "fuse",
+    "segment_similarities",
+    "segments_by_words",
+    "similarity_of",
+]
 
 Fusion: TypeAlias = Literal["min_max", "rrf"]
+WORD = re.compile(r"\w+")
 NOISE = 1e-6
 """Scores that differ by less than this part of themselves are equal: float32 tells no more."""
 RRF_CONSTANT = 60
@@ -45,6 +55,14 @@ def segment_similarities(
         similarity = similarity_of(score, query, metric)
         scored.append((segment, score if similarity is None else similarity))
     return tuple(sorted(scored, key=lambda pair: pair[1], reverse=metric != "L2"))
+
+
+def segments_by_words(query: str, segments: Sequence[Segment]) -> tuple[tuple[Segment, float], ...]:
+    """Each segment with the share of the query's words that its text has, in whatever case and form, most first."""
+    words = {word.casefold() for word in WORD.findall(query)}
+    texts = [segment.text.casefold() for segment in segments]
+    shares = [sum(word in text for word in words) / max(len(words), 1) for text in texts]
+    return tuple(sorted(zip(segments, shares, strict=True), key=lambda pair: pair[1], reverse=True))
 
 
 def fuse(rankings: Sequence[Mapping[str, float]], fusion: Fusion) -> dict[str, float]:

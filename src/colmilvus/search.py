@@ -15,7 +15,14 @@ from colmilvus.errors import InvalidQuery, InvalidVectors
 from colmilvus.filters import all_of
 from colmilvus.layouts.struct_array import Found, StructArrayLayout
 from colmilvus.maxsim import maxsim
-from colmilvus.ranking import Fusion, at_most_per_document, fuse, segment_similarities, similarity_of
+from colmilvus.ranking import (
+    Fusion,
+    at_most_per_document,
+    fuse,
+    segment_similarities,
+    segments_by_words,
+    similarity_of,
+)
 
 __all__ = ["Search", "check_number", "check_relevance", "check_similarity", "is_vectors"]
 
@@ -49,7 +56,7 @@ class Search:
         for query in queries:
             _check_query(query, mode)
         if mode == "text":
-            return [self._hits(None, self._text(query)) for query in queries]
+            return [self._hits(None, self._text(query), words=query) for query in queries]
         vectors = self._vectors(queries)
         if mode == "hybrid":
             pairs = zip(queries, vectors, strict=True)
@@ -203,7 +210,7 @@ class Search:
         scores = fuse(rankings, self.fusion or "min_max")
         return [replace(items[name], score=score, fused=True) for name, score in scores.items()]
 
-    def _hits(self, query: MultiVector | None, found: Iterable[Found]) -> list[Hit]:
+    def _hits(self, query: MultiVector | None, found: Iterable[Found], words: str = "") -> list[Hit]:
         """The hits with all that their entities hold; an entity that was removed meanwhile is left out."""
         chosen = self._completed(query, found)
         return [
@@ -211,7 +218,7 @@ class Search:
                 item.entity,
                 item.score,
                 self._similarity(query, item) if query and not item.fused else None,
-                self._segments(query, item.entity, item.vectors),
+                self._segments(query, item.entity, item.vectors, words),
             )
             for item in chosen
             if item.entity is not None
@@ -232,8 +239,10 @@ class Search:
         ]
 
     def _segments(
-        self, query: MultiVector | None, entity: Entity, vectors: MultiVector | None
+        self, query: MultiVector | None, entity: Entity, vectors: MultiVector | None, words: str
     ) -> tuple[tuple[Segment, float], ...]:
+        if words and entity.segments:
+            return segments_by_words(words, entity.segments)
         if query is None or vectors is None or not entity.segments:
             return ()
         return segment_similarities(query, vectors, entity.segments, self.layout.spec.metric)

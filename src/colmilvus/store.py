@@ -75,6 +75,7 @@ class EntityStore:
     def __init__(self, layout: StructArrayLayout, images: ImageStore | None, place: str) -> None:
         self.layout = layout
         self._images = images
+        self.place = place
         with _locks_guard:
             self._held = _locks.setdefault(place, _Lock())
         self._free_what_was_left()
@@ -137,10 +138,16 @@ class EntityStore:
     def delete(self, ids: Sequence[str]) -> int:
         """Remove the entities under these ids, and the pictures that no other names; return how many there were."""
         parts = [one_of("id", ids[start : start + IDS]) for start in range(0, len(ids), IDS)]
-        return sum(self.delete_matching(expression) for expression in parts)
+        return sum(self._delete_rows(expression) for expression in parts)
 
     def delete_matching(self, expression: str) -> int:
-        """Remove the entities whose rows match, as ``delete`` does."""
+        """Remove the entities of which a row matches, with all their rows, as ``delete`` does."""
+        if not self.layout.spec.segments:
+            return self._delete_rows(expression)
+        with self._held.lock:
+            return self.delete(self.layout.ids(expression))
+
+    def _delete_rows(self, expression: str) -> int:
         with self._held.lock:
             removed = self.layout.count(expression)
             if removed:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 import time
+import weakref
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -111,6 +113,19 @@ def test_one_store_after_several_loops_that_ended(pages: Collection) -> None:
 
     for question in questions(3):
         assert asyncio.run(retriever.ainvoke(question)) == retriever.invoke(question)
+
+
+def test_loops_that_ended_are_let_go(pages: Collection) -> None:
+    retriever = LateInteractionRetriever(pages, k=1)
+
+    async def ask() -> weakref.ref[asyncio.AbstractEventLoop]:
+        await asyncio.gather(*(retriever.ainvoke("red") for _ in range(70)))  # more than take turns at once
+        return weakref.ref(asyncio.get_running_loop())
+
+    ended = [asyncio.run(ask()) for _ in range(3)]
+    gc.collect()
+
+    assert [loop() for loop in ended] == [None] * 3
 
 
 def test_writers_and_readers_of_several_loops(database: Path) -> None:

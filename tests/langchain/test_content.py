@@ -206,9 +206,22 @@ def test_pictures_of_tools_can_come_from_the_user(rivers: list[Document]) -> Non
         content[3],
     ]
     assert changed[6].content == [{"type": "text", "text": "The pictures follow."}]
-    assert changed[7].content == [{"type": "text", "text": "A picture:"}, content[1]]
+    assert changed[7].content == [{"type": "text", "text": "A picture (shown before)"}]
     assert messages == before
     assert pictures_from_user(changed) == changed
+
+
+def test_a_picture_that_two_tools_give_is_shown_once(rivers: list[Document]) -> None:
+    content: list[Any] = to_message_content(rivers[:1])
+    messages = [ToolMessage(content, tool_call_id=name) for name in "ab"]
+
+    *_, shown = pictures_from_user(messages)
+
+    assert shown.content == [
+        {"type": "text", "text": "[1] rivers.pdf, page 1"},
+        content[1],
+        {"type": "text", "text": "[1] rivers.pdf, page 1 (shown before)"},
+    ]
 
 
 @pytest.mark.parametrize("budget", [{"pages": -1}, {"pages": True}, {"pixels": 0}, {"pixels": 2.5}])

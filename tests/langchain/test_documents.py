@@ -7,6 +7,7 @@ from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -384,17 +385,33 @@ class TestGroups:
             assert grouped.as_retriever(search_type=mode, search_kwargs={"k": 1}).invoke("dog")[0].id == "y"
         assert LateInteractionRetriever(grouped.collection, mode="text").invoke("bird")[0].id == "x"
 
-    def test_an_id_of_a_chunk_and_of_a_parent_means_the_chunk(self, grouped: LateInteractionVectorStore) -> None:
+    @pytest.mark.parametrize("portions", [[0, 2], [0, 1, 2]])
+    def test_one_id_is_not_that_of_a_chunk_and_of_a_parent(
+        self, grouped: LateInteractionVectorStore, portions: list[int]
+    ) -> None:
         chunks = [
             Document("red", id="A", metadata={"source": "B"}),
             Document("blue", id="x", metadata={"source": "A"}),
         ]
+        for order in (chunks, chunks[::-1]):
+            *before, last = (order[start:end] for start, end in pairwise(portions))
+            for portion in before:
+                grouped.add_documents(portion)
+            with pytest.raises(InvalidInput, match="'A' would be the id of a chunk and of a parent"):
+                grouped.add_documents(last)
+            grouped.delete(["A", "x"])
+            grouped.delete(["B"])
+
+    def test_a_text_search_shows_the_chunks_with_its_words(self, grouped: LateInteractionVectorStore) -> None:
+        chunks = [Document(f"tree dog page{n:02}", id=f"{n}", metadata={"source": "x", "page": n}) for n in range(30)]
         grouped.add_documents(chunks)
 
-        assert grouped.get_by_ids(["A", "x", "B"])[:2] == chunks
-        grouped.delete(["A"])
-        assert grouped.get_by_ids(["A"])[0].page_content == "blue"  # now the parent's alone
-        assert grouped.get_by_ids(["x"]) == chunks[1:]
+        (found,) = grouped.search("dog page17", "text")
+
+        assert [part["id"] for part in found.metadata["segments"]] == ["17", "0"]
+        assert [part["similarity"] for part in found.metadata["segments"]] == [1.0, 0.5]
+        assert found.page_content == "tree dog page00\n\ntree dog page17"
+        assert to_message_content([found])[0]["text"] == "[1] x, page 17\ntree dog page17"
 
     def test_an_update_that_cannot_be_read_is_not_told_as_stored(self, grouped: LateInteractionVectorStore) -> None:
         grouped.add_documents(CHUNKS[:2])
@@ -445,7 +462,7 @@ class TestGroups:
         store = LateInteractionVectorStore.from_documents(CHUNKS, words, uri=database, group_by="year")
 
         assert sorted(found.id or "" for found in store.similarity_search("red")) == ["2024", "2025"]
-        assert store.collection.documents() == {"x": 1, "y": 1}
+        assert store.collection.documents() == {}  # a parent may have chunks of several sources
         store.collection.close()
 
     def test_an_unreadable_chunk_is_left_out_with_a_warning(self, grouped: LateInteractionVectorStore) -> None:

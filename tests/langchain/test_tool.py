@@ -179,6 +179,22 @@ def test_wrong_arguments_are_refused_when_it_is_made(
         create_search_tool(pages, **arguments)
 
 
+def test_the_name_of_a_file_may_have_any_sign(notes: Collection) -> None:
+    names = ("annual_report.pdf", "a b.pdf", "отчёт.pdf", "50%.pdf")
+    notes.add([Entity(name, "red", metadata={"source": f"/docs/{name}"}) for name in names])
+    notes.add([Entity("other", "red", metadata={"source": "/docs/annual-report.pdf.old"})])
+    tool = create_search_tool(notes, filters={"source": str})
+
+    for name in names[:3]:
+        assert sources(tool.invoke(call({"query": "red", "source": name}))) == [name]
+    assert sources(tool.invoke(call({"query": "red", "source": "/docs/50%.pdf"}))) == ["50%.pdf"]
+
+
+def test_an_expression_that_milvus_cannot_read_is_refused_when_it_is_made(pages: Collection) -> None:
+    with pytest.raises(InvalidFilter):
+        create_search_tool(pages, filter="year >")
+
+
 def test_it_is_made_of_a_collection(pages: Collection) -> None:
     with pytest.raises(InvalidInput, match=r"this takes a Collection, such as store\.collection"):
         create_search_tool(LateInteractionVectorStore(pages))  # type: ignore[arg-type]  # the mistake that is tested

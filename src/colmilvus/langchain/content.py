@@ -50,9 +50,7 @@ class _Passage:
         return f"{name}, page {self.page}" if self.page is not None else name
 
 
-def to_message_content(
-    documents: Sequence[Document], *, pages: int = 4, pixels: int = 1_500_000
-) -> list[dict[str, Any]]:
+def to_message_content(documents: Sequence[Document], *, pages: int = 4, pixels: int = 1_500_000) -> list[Any]:
     r"""The documents as standard content blocks for a message to a model that sees.
 
     Before each document stands its number and where it comes from, such as ``[1] report.pdf, page 3``, in one text
@@ -125,12 +123,13 @@ def pictures_from_user(messages: Iterable[BaseMessage]) -> list[AnyMessage]:
     """
     result: list[BaseMessage] = []
     pictures: list[str | dict[Any, Any]] = []
+    shown: list[dict[Any, Any]] = []
     for message in messages:
         if pictures and not isinstance(message, ToolMessage):
             result.append(HumanMessage(pictures))
             pictures = []
         if isinstance(message, ToolMessage) and isinstance(message.content, list):
-            kept, moved = _without_pictures(message.content)
+            kept, moved = _without_pictures(message.content, shown)
             pictures += moved
             message = message.model_copy(update={"content": kept}) if moved else message
         result.append(message)
@@ -138,15 +137,23 @@ def pictures_from_user(messages: Iterable[BaseMessage]) -> list[AnyMessage]:
 
 
 def _without_pictures(
-    content: Sequence[str | dict[Any, Any]],
+    content: Sequence[str | dict[Any, Any]], shown: list[dict[Any, Any]]
 ) -> tuple[list[str | dict[Any, Any]], list[str | dict[Any, Any]]]:
-    """What is no picture, and the pictures, each behind the first line of the text that it came behind."""
+    """What is no picture, and the pictures, each behind the first line of the text that it came behind.
+
+    ``shown`` has the pictures that were moved before, which are only named.
+    """
     kept: list[str | dict[Any, Any]] = []
     moved: list[str | dict[Any, Any]] = []
     title = ""
     for block in content:
         if isinstance(block, dict) and block.get("type") in PICTURES:
-            moved += [{"type": "text", "text": title or "A picture:"}, block]
+            is_new = block not in shown
+            name = title or "A picture"
+            moved.append({"type": "text", "text": name if is_new else f"{name} (shown before)"})
+            if is_new:
+                moved.append(block)
+                shown.append(block)
             continue
         kept.append(block)
         text = block if isinstance(block, str) else str(block.get("text", ""))

@@ -69,8 +69,8 @@ def documents_of(
     for text in listed:
         if not isinstance(text, str):
             raise InvalidInput(f"a text is a string, not {type(text).__name__}")
-    check_lengths(len(listed), metadatas=metadatas, ids=ids)
     given: Sequence[Mapping[str, Any] | None] = [None] * len(listed) if metadatas is None else list(metadatas)
+    check_lengths(len(listed), metadatas=given, ids=ids)
     for metadata in given:
         if not (metadata is None or isinstance(metadata, Mapping)):
             raise InvalidInput(f"metadatas has a dict for each text, not {metadata!r}")
@@ -175,14 +175,8 @@ def gathered(entities: Sequence[Entity], by: str) -> list[Entity]:
             keys = ", ".join(map(repr, entity.metadata)) or "none"
             raise InvalidEntity(f"document {entity.id!r} names no parent by {by!r}: it has the metadata keys {keys}")
     _check_kinds(entities, by)
-    documents = {entity.id: entity.document for entity in entities}
     parents = group(entities, by=lambda entity: str(entity.metadata[by]))
-    return [
-        replace(parent, document=owned.pop())
-        if len(owned := {documents[segment.id] for segment in parent.segments}) == 1
-        else parent
-        for parent in parents
-    ]
+    return [replace(parent, document=parent.id) for parent in parents] if by == "source" else parents
 
 
 def _check_kinds(entities: Sequence[Entity], by: str) -> None:

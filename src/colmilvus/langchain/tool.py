@@ -80,6 +80,8 @@ def create_search_tool(
         raise InvalidInput("filter= is an expression, which cannot be joined with filters=; write it as a dict")
     number = k if most is None else min(k, most)
     collection.check_search(number, filter=fixed, mode=mode, per_document=per_document)
+    if isinstance(fixed, str):
+        collection.count(fixed)  # which Milvus alone can read
     schema = _schema(filters or {})
 
     def find(query: str, chosen: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[Document]]:
@@ -164,5 +166,5 @@ def _test(key: str, operator: str, value: Any) -> dict[str, Any]:
     if key != "source" or operator != "$in":
         return test
     # The model has seen the names of files, not where they lie.
-    names = [f"/{name}" for name in value if isinstance(name, str) and not any(sign in name for sign in "%_\\/")]
-    return {"$or": [test, *({"$key": {key: {"$text": name}}} for name in names)]} if names else test
+    names = [name for name in value if isinstance(name, str) and not (set(name) & set("%\\/") or name.endswith("_"))]
+    return {"$or": [test, *({"$key": {key: {"$like": f"%/{name}"}}} for name in names)]}

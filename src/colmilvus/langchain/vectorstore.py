@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
+from langchain_core.runnables.config import run_in_executor
 
 from colmilvus.collection import Collection
 from colmilvus.embedder import Embedder
@@ -182,6 +184,26 @@ class LateInteractionVectorStore(StoreWrites):
             group_by=group_by,
             **collection_options,
         )
+
+    @classmethod
+    async def afrom_texts(
+        cls,
+        texts: Iterable[str],
+        embedding: Embeddings | Embedder,
+        metadatas: Sequence[Mapping[str, Any]] | None = None,
+        *,
+        ids: Sequence[str | None] | None = None,
+        **options: Any,
+    ) -> LateInteractionVectorStore:
+        """As ``from_texts``, in a thread."""
+        return await run_in_executor(None, partial(cls.from_texts, texts, embedding, metadatas, ids=ids, **options))
+
+    @classmethod
+    async def afrom_documents(
+        cls, documents: Sequence[Document], embedding: Embeddings | Embedder, **options: Any
+    ) -> LateInteractionVectorStore:
+        """As ``from_documents``, in a thread."""
+        return await run_in_executor(None, partial(cls.from_documents, documents, embedding, **options))
 
     def as_retriever(self, **kwargs: Any) -> LateInteractionVectorStoreRetriever:
         """A retriever: ``search_type`` as in ``search``, ``search_kwargs`` the arguments of that search.

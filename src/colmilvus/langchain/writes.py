@@ -37,6 +37,7 @@ class _Lock:
 
 
 _locks: WeakValueDictionary[str, _Lock] = WeakValueDictionary()
+_locks_guard = RLock()
 
 
 class StoreWrites(StoreSearches):
@@ -46,7 +47,8 @@ class StoreWrites(StoreSearches):
         self.collection = collection
         self.group_by = group_by
         self._removed = RemovedVectors()
-        self._grouping = _locks.setdefault(f"{collection.uri} {collection.name}", _Lock())
+        with _locks_guard:
+            self._grouping = _locks.setdefault(collection.place, _Lock())
 
     def add_texts(
         self,
@@ -98,12 +100,24 @@ class StoreWrites(StoreSearches):
         parents = gathered(chunks, str(self.group_by))
         for parent in parents:
             self.collection.check(parent)
+        self._check_ids([chunk.id for chunk in chunks], [parent.id for parent in parents])
         with self._grouping.lock:  # of two who give a chunk two parents the last one wins, and none takes it away
             report = self._add(parents, progress)
             added = {parent.id: {part.id for part in parent.segments} for parent in parents}
             self._leave_other_parents(added)
         names = [chunk.id for chunk in chunks]
         return self._those_held(parents, names) if report.unreadable or report.failed else names
+
+    def _check_ids(self, chunks: Sequence[str], parents: Sequence[str]) -> None:
+        """Raise InvalidInput where one id would be that of a chunk and of a parent, now or with what is held."""
+        both = set(chunks) & set(parents) or {
+            name for held in self.collection.parents(parents).values() for name in held
+        }
+        if not both and self.collection.count({"$id": list(chunks)}):
+            both = {entity.id for entity in self.collection.get(chunks)}
+        if both:
+            name = min(both)
+            raise InvalidInput(f"{name!r} would be the id of a chunk and of a parent; give the chunk another id")
 
     def _add(self, entities: Sequence[Entity], progress: bool) -> AddReport:
         embedder = self.collection.embedder

@@ -24,7 +24,7 @@ SEGMENT_IDS = "segment_ids"
 PART_BYTES = 16 << 20
 """Bytes of segments' texts in one row; a request takes 64 MiB in all."""
 TEXT_BYTES = 65_535
-"""Bytes of segments' texts in a row whose text column holds them too, for BM25 (Milvus, "Limits": VARCHAR)."""
+"""Bytes of the text column (Milvus, "Limits": VARCHAR)."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def _encoded(character: re.Match[str]) -> str:
 def rows_of(record: Record, spec: CollectionSpec) -> list[dict[str, Any]]:
     """The rows of one record, part by part; parts are cut between segments."""
     entity = record.entity
-    parts = list(_parts(record.vectors, entity.segments, spec.capacity, PART_BYTES if entity.text else TEXT_BYTES))
+    parts = list(_parts(record.vectors, entity.segments, spec.capacity))
     shared = {
         "id": entity.id,
         "document": entity.document,
@@ -81,14 +81,24 @@ def rows_of(record: Record, spec: CollectionSpec) -> list[dict[str, Any]]:
 
 
 def _text(entity: Entity, vectors: MultiVector, part: int) -> str:
-    """What BM25 sees of a part: the entity's own text in the first one; without any, the texts of its segments."""
+    """What BM25 sees of a part: the entity's own text in the first one; without any, the texts of its segments.
+
+    Of texts that are longer than the column, each different word once; where even these are, those that come first.
+    """
     if entity.text or not entity.segments:
         return entity.text if part == 0 else ""
-    return "\n".join(entity.segments[owner].text for owner in _owners(vectors))
+    text = "\n".join(entity.segments[owner].text for owner in _owners(vectors))
+    if len(text.encode()) <= TEXT_BYTES:
+        return text
+    words = " ".join(dict.fromkeys(text.split()))
+    if len(words.encode()) <= TEXT_BYTES:
+        return words
+    fitting = words.encode()[:TEXT_BYTES].decode(errors="ignore")
+    return fitting.rpartition(" ")[0] or fitting
 
 
-def _parts(vectors: MultiVector, segments: Sequence[Segment], capacity: int, text_bytes: int) -> Iterator[MultiVector]:
-    """The vectors in portions of whole segments: of at most so many vectors, and bytes of text if it is several."""
+def _parts(vectors: MultiVector, segments: Sequence[Segment], capacity: int) -> Iterator[MultiVector]:
+    """The vectors in portions of whole segments, each of at most ``capacity`` vectors and of bounded bytes of text."""
     if vectors.segments is None or not segments:
         yield vectors
         return
@@ -98,7 +108,7 @@ def _parts(vectors: MultiVector, segments: Sequence[Segment], capacity: int, tex
     start = end = written = 0
     for count, segment in zip(counts, segments, strict=True):
         weight = _weight(segment)
-        if end > start and (end + count - start > capacity or written + weight > text_bytes):
+        if end > start and (end + count - start > capacity or written + weight > PART_BYTES):
             yield MultiVector(rows[start:end], owners[start:end])
             start, written = end, 0
         end, written = end + count, written + weight

@@ -236,6 +236,10 @@ class StructArrayLayout:
         keys = [key_of(name) for name in ids]
         return [row for some in _batches(keys, IDS) for row in self._read(one_of("key", some), fields)]
 
+    def ids(self, expression: str) -> list[str]:
+        """The ids of the entities of which a row matches."""
+        return list(dict.fromkeys(row["id"] for row in self._rows(expression, ["id"])))
+
     def images(self, expression: str) -> set[str]:
         """The references to pictures in the rows that match."""
         return {row["image"] for row in self._rows(expression, ["image"]) if row["image"]}
