@@ -11,7 +11,7 @@ from langchain_core.documents import Document
 from langchain_core.indexing import InMemoryRecordManager, aindex, index
 from PIL import Image
 
-from colmilvus import Collection, Entity, MultiVector, Unreadable
+from colmilvus import Collection, Entity, MultiVector, Unreadable, embedded
 from colmilvus.langchain import LateInteractionVectorStore, PageLoader
 from tests.langchain.test_documents import ColourEmbedder
 from tests.words import WordEmbedder
@@ -94,8 +94,9 @@ def test_each_mode_leaves_what_it_should(
         assert (told["added"], told["skipped"]) == (2, 1)
 
 
+@pytest.mark.parametrize("is_kept", [True, False])
 def test_pages_that_have_not_changed_are_not_looked_at_again(
-    tmp_path: Path, records: InMemoryRecordManager, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, records: InMemoryRecordManager, monkeypatch: pytest.MonkeyPatch, is_kept: bool
 ) -> None:
     frames = [Image.new("RGB", (8, 6), (40 * n, 255 - 40 * n, 99)) for n in range(7)]
     frames[0].save(tmp_path / "scan.tiff", save_all=True, append_images=frames[1:])
@@ -107,17 +108,20 @@ def test_pages_that_have_not_changed_are_not_looked_at_again(
         return embed(self, entities)
 
     monkeypatch.setattr(ColourEmbedder, "embed_entities", counting)
-    with Collection("scans", ColourEmbedder(), uri=tmp_path / "kb.db") as collection:  # type: ignore[arg-type]  # its metric is a str
+    client = embedded.connect(tmp_path / "kb.db")  # holds the engine, which is asked as a server where none are kept
+    uri, token = (tmp_path / "kb.db", None) if is_kept else embedded.address(tmp_path / "kb.db")
+    with Collection("scans", ColourEmbedder(), uri=uri, token=token) as collection:  # type: ignore[arg-type]  # its metric
         for _ in range(3):
             store = LateInteractionVectorStore(collection)
             run(store, records, PageLoader(tmp_path / "scan.tiff").load(), cleanup="incremental", batch_size=2)
 
         assert collection.count() == 7
         assert len(looked_at) == 7
-        assert len(list(tmp_path.glob("kb.db/images/scans/??/*.jpg"))) == 7
+        assert len(list(tmp_path.glob("kb.db/images/scans/??/*.jpg"))) == (7 if is_kept else 0)
         hits = collection.search(frames[4], 2)
     assert hits[0].entity.metadata["page"] == 5
     assert hits[0].similarity == pytest.approx(1.0, abs=0.01)
+    client.close()
 
 
 def test_a_forced_update_embeds_nothing_that_is_held(

@@ -66,7 +66,9 @@ class RemovedVectors:
 
     def take(self, entity: Entity) -> MultiVector | None:
         """The vectors of an entity that is the same as one that was removed, None where any are not known."""
-        picture = "" if entity.image is None else Path(reference_of(entity.image)).name
+        # where pictures are not kept, the metadata still name the picture, and are compared anyway
+        is_kept = entity.image is not None and "image" not in entity.metadata
+        picture = Path(reference_of(entity.image)).name if is_kept and entity.image is not None else ""
         keys = [_key(entity, index) for index in range(len(entity.segments))] or [_key(entity, None, picture)]
         with self._lock:
             if not all(key in self._vectors for key in keys):

@@ -43,10 +43,23 @@ class LateInteractionReranker(BaseDocumentCompressor):
 
     Raises pydantic's ValidationError for ``top_n=0``, and InvalidQuery for a blank question.
 
-    >>> from colmilvus.embedders.static import StaticEmbedder
-    >>> reranker = LateInteractionReranker(embedder=StaticEmbedder(), top_n=1)
-    >>> [best.page_content for best in reranker.compress_documents([Document("a tree"), Document("a boat")], "boat")]
-    ['a boat']
+    Setup:
+        ``pip install 'colmilvus[langchain,static]'``, or the extra of another embedder
+
+    Instantiate:
+        >>> from colmilvus.embedders.static import StaticEmbedder
+        >>> reranker = LateInteractionReranker(embedder=StaticEmbedder(), top_n=1)
+
+    Rerank:
+        >>> found = [Document("a tree"), Document("a boat")]
+        >>> [best.page_content for best in reranker.compress_documents(found, "boat")]
+        ['a boat']
+
+    Use in a chain:
+        >>> from langchain_core.runnables import RunnableLambda
+        >>> chain = RunnableLambda(lambda question: reranker.compress_documents(found, question))
+        >>> chain.invoke("tree")[0].page_content
+        'a tree'
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
