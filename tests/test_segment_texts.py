@@ -37,31 +37,34 @@ def test_an_entity_is_found_by_the_words_of_its_segments(books: Collection) -> N
     assert books.search("zeppelin", mode="text") == []
 
 
-def test_no_word_of_a_long_text_is_left_out(books: Collection) -> None:
+class Lengths(SegmentEmbedder):
+    """One vector a segment, so that a long text has few."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda texts: [[len(text), len(set(text))] for text in texts], name="lengths")
+
+
+def test_no_word_of_a_long_text_is_left_out(database: Path) -> None:
     filler = "tree dog cat " * 700
     segments = [Segment(f"s{n:02}", f"{filler} word{n:02}") for n in range(20)]
-    books.add([Entity("long", segments=tuple(segments)), Entity("other", segments=(Segment("o", "tree dog"),))])
+    with Collection("books", Lengths(), uri=database, segments=True, capacity=8) as books:
+        books.add([Entity("long", segments=tuple(segments)), Entity("other", segments=(Segment("o", "tree dog"),))])
 
-    for number in range(20):
-        assert [hit.entity.id for hit in books.search(f"word{number:02}", mode="text")] == ["long"]
-    hits = books.search("tree", mode="text")
-    assert sorted(hit.entity.id for hit in hits) == ["long", "other"]
-    hits = books.search("tree word07", mode="hybrid")
-    assert [hit.entity.id for hit in hits] == ["long", "other"]
-    query = WordEmbedder().embed_queries(["tree cat"])[0]
-    (best, _) = books.search("tree cat", mode="late_interaction")
-    assert best.score == pytest.approx(maxsim(query, books.multi_vectors(["long"])["long"]), abs=1e-4)
-    assert books.get(["long"])[0].segments == tuple(segments)
+        for number in range(20):
+            assert [hit.entity.id for hit in books.search(f"word{number:02}", mode="text")] == ["long"]
+        assert sorted(hit.entity.id for hit in books.search("tree", mode="text")) == ["long", "other"]
+        (query,) = Lengths().embed_queries(["tree cat"])
+        found = {hit.entity.id: hit.score for hit in books.search("tree cat", mode="late_interaction")}
+        vectors = books.multi_vectors(["long", "other"])
+        assert found == pytest.approx({name: maxsim(query, vectors[name]) for name in vectors}, abs=1e-4)
+        assert books.get(["long"])[0].segments == tuple(segments)
 
 
 def test_each_word_of_a_very_long_text_counts_once(database: Path) -> None:
-    lengths = SegmentEmbedder(
-        lambda texts: [[len(text), 1.0] for text in texts], name="lengths"
-    )  # one row, of 20 vectors
     random = np.random.default_rng(0)
     words = [f"w{number:05}" for number in range(12_000)]  # 84 KB, each once
     segments = [Segment(f"s{n}", " ".join(random.permutation(words[600 * n : 600 * n + 600]))) for n in range(20)]
-    with Collection("long", lengths, uri=database, segments=True) as books:
+    with Collection("long", Lengths(), uri=database, segments=True) as books:
         books.add([Entity("twice", segments=(*segments[:8], Segment("again", segments[0].text)))])
         books.add([Entity("long", segments=tuple(segments))])
 

@@ -25,11 +25,15 @@ from tests.pdfs import text_pdf
 Folder = Callable[[str], Path]
 
 
+@pytest.fixture(scope="module")
+def colbert(encoder: Folder) -> MultiVectorEmbedder:
+    return MultiVectorEmbedder(encoder("colbert"))
+
+
 class TestVectorStoreWithColBERT(VectorStoreIntegrationTests):
     @pytest.fixture
-    def vectorstore(self, tmp_path: Path, encoder: Folder) -> Iterator[VectorStore]:
-        embedder = MultiVectorEmbedder(encoder("colbert"))
-        with Collection("standard", embedder, uri=tmp_path / "kb.db") as collection:
+    def vectorstore(self, tmp_path: Path, colbert: MultiVectorEmbedder) -> Iterator[VectorStore]:
+        with Collection("standard", colbert, uri=tmp_path / "kb.db") as collection:
             yield LateInteractionVectorStore(collection)
 
 
