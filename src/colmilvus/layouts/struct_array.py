@@ -228,8 +228,9 @@ class StructArrayLayout:
         """The ids of the entities with any of these segments, each with those that it has."""
         found: dict[str, list[str]] = {}
         for some in _batches(segments, IDS):
+            wanted = set(some)
             for row in self._rows(contains_any(SEGMENT_IDS, some), ["id", SEGMENT_IDS]):
-                found.setdefault(row["id"], []).extend(name for name in row[SEGMENT_IDS] if name in set(some))
+                found.setdefault(row["id"], []).extend(name for name in row[SEGMENT_IDS] if name in wanted)
         return found
 
     def _first_rows(self, ids: Sequence[str], fields: Sequence[str]) -> list[Mapping[str, Any]]:
