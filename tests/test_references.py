@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageChops
 
 from colmilvus.errors import InvalidInput, UnreadableFile
-from colmilvus.pdf import PageImage, page_image, read_pages, reference_to
+from colmilvus.pdf import PageImage, named_picture, page_image, read_pages, reference_to
 from tests.pdfs import encrypted_pdf, text_pdf
 
 
@@ -112,3 +112,18 @@ def test_a_password_stays_in_the_process_that_knows_it(tmp_path: Path) -> None:
     elsewhere = f"from colmilvus.pdf import page_image; page_image({reference!r}).open()"
     done = subprocess.run([sys.executable, "-c", elsewhere], capture_output=True, text=True, timeout=60, check=False)
     assert "needs a password" in done.stderr
+
+
+def test_a_picture_is_named_by_a_path_a_uri_or_a_reference(tmp_path: Path) -> None:
+    path = tmp_path / "a b.png"
+    Image.new("RGB", (6, 4)).save(path)
+    reference = reference_to(image_of(path))
+
+    assert [named_picture(str(path)), named_picture(path.as_uri())] == [path, path]
+    assert named_picture("data:image/png;base64,aGk=") == b"hi"
+    assert isinstance(named_picture(reference), PageImage)
+    for told in ("", "a picture", "\0", "data:image/png;base64,?", str(tmp_path), "https://x.org/a.png"):
+        assert named_picture(told) is None
+    path.unlink()
+    with pytest.raises(UnreadableFile, match="there is no such file"):
+        named_picture(reference)

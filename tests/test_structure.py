@@ -14,12 +14,17 @@ import colmilvus
 
 ROOT = Path(colmilvus.__file__).parent
 VALUES = {"entity", "maxsim", "filters", "errors"}
+ADAPTERS = (
+    VALUES
+    | {"collection", "pdf", "embedder", "embedders", "digest", "gathering", "images", "ranking", "report", "search"}
+    | {"passages", "reranking", "tool_arguments"}
+)
 
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "entity": {"errors"},
     "maxsim": {"entity", "errors"},
-    "embedder": {"entity"},
+    "embedder": {"entity", "errors"},
     "filters": {"errors"},
     "images": {"entity", "errors"},
     "overlap": {"errors"},
@@ -38,9 +43,11 @@ ALLOWED: dict[str, set[str]] = {
     "opening": VALUES | {"embedder"},
     "collection": VALUES
     | {"embedder", "images", "layouts", "ranking", "connection", "opening", "report", "store", "ingest", "search"},
-    "langchain": VALUES
-    | {"collection", "pdf", "embedder", "embedders", "digest", "gathering", "images", "ranking", "report", "search"},
-    "llama_index": VALUES | {"collection", "pdf", "embedder", "embedders", "images"},
+    "reranking": VALUES | {"digest", "embedder", "images", "ranking"},
+    "passages": {"entity", "errors", "images"},
+    "tool_arguments": {"errors", "filters"},
+    "langchain": ADAPTERS,
+    "llama_index": ADAPTERS,
     "cli": VALUES | {"collection", "pdf", "embedder", "embedders", "embedded", "report", "connection", "images"},
     "__main__": {"cli"},
     "__init__": {"collection", "embedder", "entity", "gathering", "maxsim", "report"},
@@ -54,6 +61,7 @@ LIBRARIES = {
     "llama_index": {"embedders", "llama_index"},  # in embedders for its parsers, which take its documents only
     "milvus_lite": {"embedded"},
     "peft": {"embedders"},
+    "pydantic": {"langchain", "llama_index", "tool_arguments"},  # which both frameworks need
     "pypdfium2": {"pdf"},
     "pdf2image": {"pdf"},
     "rich": {"cli"},

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 from colmilvus.entity import Entity, ImageLike, Metric, MultiVector
+from colmilvus.errors import InvalidQuery
 
-__all__ = ["Embedder", "Query", "SearchMode", "Setting", "Unreadable", "identity", "preferred_mode", "reads_images"]
+__all__ = [
+    "Embedder",
+    "Query",
+    "SearchMode",
+    "Setting",
+    "Unreadable",
+    "check_query",
+    "identity",
+    "preferred_mode",
+    "reads_images",
+]
 
 SearchMode: TypeAlias = Literal["late_interaction", "text", "hybrid"]
 PLACES = frozenset({"checkpoint", "revision", "base", "base_revision"})
@@ -49,6 +60,17 @@ class Embedder(Protocol):
     def embed_queries(self, queries: Sequence[Query]) -> Sequence[MultiVector]:
         """One multi-vector for each query, in order. Raises InvalidQuery for one that cannot be embedded."""
         ...
+
+
+def check_query(query: Any) -> None:
+    """Raise InvalidQuery for a blank text, and for what is no text, picture or multi-vector at first sight.
+
+    Whether it takes a picture, an embedder says itself.
+    """
+    if isinstance(query, str) and not query.strip():
+        raise InvalidQuery("the query is blank; ask with at least one word")
+    if query is None or isinstance(query, int | float | dict):
+        raise InvalidQuery(f"a query is a text, a picture or a multi-vector, not {query!r}")
 
 
 def identity(settings: Mapping[str, Setting]) -> Mapping[str, Setting]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from numbers import Real
 from typing import Any
 
-from colmilvus.embedder import Embedder, SearchMode
+from colmilvus.embedder import Embedder, SearchMode, check_query
 from colmilvus.entity import Entity, Hit, Metric, MultiVector, Segment
 from colmilvus.errors import InvalidQuery, InvalidVectors
 from colmilvus.filters import all_of
@@ -288,9 +288,6 @@ def check_number(name: str, value: Any) -> None:
 
 
 def _check_query(query: Any, mode: SearchMode) -> None:
-    if isinstance(query, str) and not query.strip():
-        raise InvalidQuery("the query is blank; ask with at least one word")
-    if query is None or isinstance(query, int | float | dict):
-        raise InvalidQuery(f"a query is a text, a picture or a multi-vector, not {query!r}")
+    check_query(query)
     if mode != "late_interaction" and not isinstance(query, str):
         raise InvalidQuery(f"mode={mode!r} searches the text and needs a text as query; use mode='late_interaction'")

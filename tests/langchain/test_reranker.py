@@ -15,9 +15,10 @@ from PIL import Image
 from pydantic import ValidationError
 
 from colmilvus import Entity, MultiVector, Unreadable, maxsim
+from colmilvus.embedders.segments import SegmentEmbedder
 from colmilvus.entity import Metric
 from colmilvus.errors import InvalidQuery
-from colmilvus.langchain import LateInteractionReranker, PageLoader, reranker
+from colmilvus.langchain import LateInteractionReranker, PageLoader
 from tests.langchain.test_documents import ColourEmbedder
 from tests.words import VOCABULARY, WordEmbedder
 
@@ -68,17 +69,13 @@ def test_each_document_is_embedded_once() -> None:
     assert embedder.embedded == 3
 
 
-def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    embedder = WordEmbedder()
-    monkeypatch.setattr(reranker, "REMEMBERED_BYTES", 3 * 4 * embedder.dim)
-    ranked = LateInteractionReranker(embedder=embedder)
+def test_another_embedder_ranks_by_its_own_vectors() -> None:
+    by_words = LateInteractionReranker(embedder=WordEmbedder())
+    by_words.compress_documents(DOCUMENTS, "red")
+    directions = SegmentEmbedder(lambda texts: [[3, 4] if "dog" in text else [1, 0] for text in texts], name="turns")
+    by_direction = by_words.model_copy(update={"embedder": directions})
 
-    ranked.compress_documents(DOCUMENTS, "red")  # 1, 2 and 2 vectors: the last two do not stay together
-    assert ranked._bytes <= 3 * 4 * embedder.dim
-    ranked.compress_documents(DOCUMENTS[2:], "red")
-    assert embedder.embedded == 3
-    ranked.compress_documents(DOCUMENTS[:1], "red")
-    assert embedder.embedded == 4
+    assert by_direction.compress_documents(DOCUMENTS[:1], "red")[0].metadata == {"relevance_score": pytest.approx(0.6)}
 
 
 def test_pages_are_ranked_by_their_pictures(tmp_path: Path) -> None:

@@ -3,54 +3,23 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any, cast
-from urllib.parse import urlsplit
 
 from langchain_core.documents import Document
 from langchain_core.messages import AnyMessage, BaseMessage, HumanMessage, ToolMessage
 from langchain_core.messages.content import Citation, create_citation
 
-from colmilvus.errors import ColmilvusError, InvalidInput, warn
-from colmilvus.images import image_key, jpeg
 from colmilvus.langchain.documents import best_segments_of, picture_of
+from colmilvus.passages import PAGES, PIXELS, Passage, cite, show
 
 __all__ = ["pictures_from_user", "to_citations", "to_message_content"]
 
-LEFT_OUT = "(its picture is left out)"
 PICTURES = ("image", "image_url")
 """Types of blocks with a picture: LangChain's own, and OpenAI's."""
 
 
-@dataclass(frozen=True)
-class _Passage:
-    """A document, or one of the segments that were found of it: what one number in an answer refers to."""
-
-    text: str
-    metadata: Mapping[str, Any]
-    id: str | None
-
-    @property
-    def source(self) -> str:
-        return str(self.metadata.get("source") or self.id or "a document")
-
-    @property
-    def page(self) -> int | str | None:
-        page = self.metadata.get("page")
-        if isinstance(page, float) and page.is_integer():
-            return int(page)
-        return page if isinstance(page, int | str) and not isinstance(page, bool) else None
-
-    def title(self, names: Mapping[str, str]) -> str:
-        name = names[self.source]
-        return f"{name}, page {self.page}" if self.page is not None else name
-
-
-def to_message_content(documents: Sequence[Document], *, pages: int = 4, pixels: int = 1_500_000) -> list[Any]:
+def to_message_content(documents: Sequence[Document], *, pages: int = PAGES, pixels: int = PIXELS) -> list[Any]:
     r"""The documents as standard content blocks for a message to a model that sees.
 
     Before each document stands its number and where it comes from, such as ``[1] report.pdf, page 3``, in one text
@@ -67,19 +36,12 @@ def to_message_content(documents: Sequence[Document], *, pages: int = 4, pixels:
     >>> to_message_content([page])
     [{'type': 'text', 'text': '[1] rivers.pdf, page 2\nThe Danube is long.'}]
     """
-    _check_budget("pages", pages, 0)
-    _check_budget("pixels", pixels, 1)
-    passages = _passages(documents)
-    names = _names(passage.source for passage in passages)
     blocks: list[dict[str, Any]] = []
-    shown: dict[str, int] = {}  # pictures, by what they show, with the number that they stand behind
-    for number, passage in enumerate(passages, start=1):
-        key, picture, about = _picture(passage, pixels, shown, len(shown) < pages)
-        lines = (f"[{number}] {passage.title(names)}".rstrip(), passage.text.strip(), about)
-        blocks.append({"type": "text", "text": "\n".join(line for line in lines if line)})
-        if picture is not None:
+    for shown in show(_passages(documents), pages=pages, pixels=pixels):
+        blocks.append({"type": "text", "text": shown.text})
+        if shown.picture is not None:
+            picture = b64encode(shown.picture).decode("ascii")
             blocks.append({"type": "image", "base64": picture, "mime_type": "image/jpeg"})
-            shown[key] = number
     return blocks
 
 
@@ -93,17 +55,15 @@ def to_citations(documents: Sequence[Document]) -> list[Citation]:
     >>> to_citations([Document("Long.", metadata={"source": "rivers.pdf", "page": 2})])[0]["title"]
     'rivers.pdf, page 2'
     """
-    passages = _passages(documents)
-    names = _names(passage.source for passage in passages)
     return [
         create_citation(
-            url=_url(passage),
-            title=passage.title(names),
-            cited_text=passage.text or None,
-            source=passage.metadata.get("source"),
-            page=passage.page,
+            url=cited.url,
+            title=cited.title,
+            cited_text=cited.passage.text or None,
+            source=cited.passage.metadata.get("source"),
+            page=cited.passage.page,
         )
-        for passage in passages
+        for cited in cite(_passages(documents))
     ]
 
 
@@ -161,66 +121,18 @@ def _without_pictures(
     return kept or ([{"type": "text", "text": "The pictures follow."}] if moved else []), moved
 
 
-def _passages(documents: Iterable[Document]) -> list[_Passage]:
+def _passages(documents: Iterable[Document]) -> list[Passage]:
     return [passage for document in documents for passage in _passages_of(document)]
 
 
-def _passages_of(document: Document) -> Iterator[_Passage]:
+def _passages_of(document: Document) -> Iterator[Passage]:
     segments = best_segments_of(document)
     if not segments:
-        yield _Passage(document.page_content, document.metadata, document.id)
+        yield _passage(document.page_content, document.metadata, document.id)
     origin = {key: document.metadata[key] for key in ("source", "page", "image") if key in document.metadata}
     for segment in segments:
-        yield _Passage(segment["text"], {**origin, **segment["metadata"]}, segment["id"])
+        yield _passage(segment["text"], {**origin, **segment["metadata"]}, segment["id"])
 
 
-def _names(sources: Iterable[str]) -> dict[str, str]:
-    """A short name for each source: that of the file, unless two files are called so."""
-    by_name: defaultdict[str, set[str]] = defaultdict(set)
-    for source in sources:
-        by_name[_file_name(source)].add(source)
-    return {source: name if len(same) == 1 and name else source for name, same in by_name.items() for source in same}
-
-
-def _file_name(source: str) -> str:
-    if "://" in source:
-        with suppress(ValueError):  # no address after all
-            return PurePosixPath(urlsplit(source).path).name
-        return source
-    is_windows = PureWindowsPath(source).is_absolute() and not PurePosixPath(source).is_absolute()
-    return (PureWindowsPath if is_windows else PurePosixPath)(source).name
-
-
-def _url(passage: _Passage) -> str | None:
-    source = passage.metadata.get("source")
-    if not isinstance(source, str):
-        return None
-    page = f"#page={passage.page}" if isinstance(passage.page, int) else ""
-    if "://" in source:
-        return source if "#" in source else source + page
-    for kind in (PurePosixPath, PureWindowsPath):
-        if kind(source).is_absolute():
-            return kind(source).as_uri() + page
-    return None
-
-
-def _picture(passage: _Passage, pixels: int, shown: Mapping[str, int], has_room: bool) -> tuple[str, str | None, str]:
-    """What a passage's picture is known by, the picture in base64 if it is to be shown, and what to say if not."""
-    try:
-        image = picture_of(passage.metadata)
-        if image is None:
-            return "", None, ""
-        key = image_key(image)
-        if key in shown:
-            return key, None, f"(its picture is shown with [{shown[key]}])"
-        if not has_room:
-            return key, None, LEFT_OUT
-        return key, b64encode(jpeg(image, pixels)).decode("ascii"), ""
-    except ColmilvusError as error:
-        warn(f"a picture is left out: {error}")
-        return "", None, LEFT_OUT
-
-
-def _check_budget(name: str, value: Any, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise InvalidInput(f"{name} is a number from {least}, not {value!r}")
+def _passage(text: str, metadata: Mapping[str, Any], id: str | None) -> Passage:
+    return Passage(text, metadata, id, lambda: picture_of(metadata))

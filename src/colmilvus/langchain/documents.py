@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import re
-from base64 import b64decode
-from binascii import Error as Base64Error
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, TypedDict
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 from uuid import uuid4
 
 from langchain_core.documents import Document
@@ -19,7 +13,7 @@ from colmilvus.entity import Entity, Hit, ImageLike, Segment
 from colmilvus.errors import InvalidEntity, InvalidInput
 from colmilvus.gathering import group
 from colmilvus.images import is_kept
-from colmilvus.pdf import page_image
+from colmilvus.pdf import named_picture, page_image
 
 __all__ = [
     "BEST_SEGMENTS",
@@ -39,7 +33,6 @@ __all__ = [
 
 BEST_SEGMENTS = 5
 """Segments that make the text of a hit, unless another number is asked for."""
-DATA_URI = re.compile(r"data:image/[\w.+-]+(?:;[\w=.+-]+)*;base64,", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -142,26 +135,12 @@ def _stored_picture(metadata: dict[str, Any], pictures: Pictures) -> ImageLike |
 
 
 def picture_of(metadata: Mapping[str, Any]) -> ImageLike | None:
-    """The picture that ``image`` in the metadata names, None for none.
+    """The picture that ``image`` in the metadata names, as ``named_picture`` understands it, None for none.
 
-    That is the page of a file, as PageLoader writes it, the path or file URI of a file that is there, or a data URI in
-    base64. Raises UnreadableFile for the page of a file that is not there.
+    Raises UnreadableFile for the page of a file that is not there.
     """
     told = metadata.get("image")
-    if not isinstance(told, str) or not told:
-        return None
-    if found := page_image(told):
-        return found
-    if prefix := DATA_URI.match(told):
-        try:
-            return b64decode("".join(told[prefix.end() :].split()), validate=True)
-        except Base64Error:
-            return None
-    try:
-        path = Path(url2pathname(urlsplit(told).path) if told.startswith("file:") else told)
-        return path if path.is_file() else None
-    except (OSError, ValueError):  # no path at all: a NUL in it, or too long
-        return None
+    return named_picture(told) if isinstance(told, str) else None
 
 
 def gathered(entities: Sequence[Entity], by: str) -> list[Entity]:

@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from copy import deepcopy
-from dataclasses import replace
-from threading import Lock
 from typing import Annotated, Any
 
 from langchain_core.callbacks import Callbacks
 from langchain_core.documents import BaseDocumentCompressor, Document
 from pydantic import ConfigDict, Field, PrivateAttr, field_validator
 
-from colmilvus.digest import digest_of
 from colmilvus.embedder import Embedder, Unreadable, reads_images
 from colmilvus.embedders.segments import as_embedder
-from colmilvus.entity import Entity, MultiVector
-from colmilvus.errors import InvalidQuery, InvalidVectors, UnreadableFile, warn
-from colmilvus.images import open_image
+from colmilvus.entity import Entity
+from colmilvus.errors import UnreadableFile, warn
 from colmilvus.langchain.documents import picture_of
-from colmilvus.maxsim import maxsim
-from colmilvus.ranking import similarity_of
+from colmilvus.reranking import Reranker
 
 __all__ = ["LateInteractionReranker"]
-
-REMEMBERED_BYTES = 256 << 20
-"""Bytes of multi-vectors that a reranker keeps."""
 
 
 class LateInteractionReranker(BaseDocumentCompressor):
@@ -67,14 +58,15 @@ class LateInteractionReranker(BaseDocumentCompressor):
     embedder: Any
     top_n: Annotated[int, Field(ge=1, strict=True)] | None = 4
 
-    _remembered: OrderedDict[str, MultiVector | Unreadable] = PrivateAttr(default_factory=OrderedDict)
-    _bytes: int = PrivateAttr(default=0)
-    _lock: Any = PrivateAttr(default_factory=Lock)
+    _reranker: Reranker = PrivateAttr()
 
     @field_validator("embedder")
     @classmethod
     def _is_embedder(cls, embedder: Any) -> Embedder:
         return as_embedder(embedder)
+
+    def model_post_init(self, context: Any, /) -> None:  # noqa: ARG002 - pydantic has it
+        self._reranker = Reranker(self.embedder)
 
     def compress_documents(
         self,
@@ -83,86 +75,22 @@ class LateInteractionReranker(BaseDocumentCompressor):
         callbacks: Callbacks | None = None,  # noqa: ARG002 - the interface has it
     ) -> list[Document]:
         """The best documents, best first."""
-        if not query.strip():
-            raise InvalidQuery("the query is blank; ask with at least one word")
-        if not documents:
-            return []
-        (asked,) = self.embedder.embed_queries([query])
-        vectors = self._multi_vectors(documents)
-        scored = [
-            (self._score(MultiVector.of(asked), found), document)
-            for document, found in zip(documents, vectors, strict=True)
-            if not isinstance(found, Unreadable)
-        ]
-        scored.sort(key=lambda pair: pair[0], reverse=self.embedder.metric != "L2")
-        best = [_with_score(document, score) for score, document in scored]
-        unread = [
-            (document, found)
-            for document, found in zip(documents, vectors, strict=True)
-            if isinstance(found, Unreadable)
-        ]
-        for document, found in unread:
-            warn(f"document {document.id or document.page_content[:40]!r} is not ranked and comes last: {found.reason}")
-        return [*best, *(_with_score(document, None) for document, _ in unread)][: self.top_n]
+        if self._reranker.embedder is not self.embedder:  # another was put in its place
+            self._reranker = Reranker(self.embedder)
+        ranked = self._reranker.rank(query, [self._entity(document) for document in documents])
+        for item in ranked:
+            if item.score is None:
+                told = documents[item.index].id or documents[item.index].page_content[:40]
+                warn(f"document {told!r} is not ranked and comes last: {item.reason}")
+        return [_with_score(documents[item.index], item.score) for item in ranked[: self.top_n]]
 
-    def _score(self, query: MultiVector, vectors: MultiVector) -> float:
-        score = maxsim(query, vectors, self.embedder.metric)
-        similarity = similarity_of(score, query, self.embedder.metric)
-        return score if similarity is None else similarity
-
-    def _multi_vectors(self, documents: Sequence[Document]) -> list[MultiVector | Unreadable]:
-        named = [self._named(document) for document in documents]
-        with self._lock:
-            known = {key: self._remembered[key] for key, _ in named if key in self._remembered}
-        found = {key: value for key, value in named if isinstance(value, Unreadable)}
-        new: dict[str, Entity] = {}
-        for key, entity in named:
-            if isinstance(entity, Entity) and key not in known and key not in found:
-                seen = _drawn(entity)
-                if isinstance(seen, Unreadable):
-                    found[key] = seen
-                else:
-                    new[key] = seen
-        known |= dict(zip(new, self._embedded(list(new.values())), strict=True))
-        self._remember(known)
-        return [known[key] if key in known else found[key] for key, _ in named]
-
-    def _named(self, document: Document) -> tuple[str, Entity | Unreadable]:
-        """A document as the embedder takes it, under what it is known by."""
+    def _entity(self, document: Document) -> Entity | Unreadable:
+        """A document as the embedder takes it."""
         try:
             image = picture_of(document.metadata) if reads_images(self.embedder) else None
-            entity = Entity("document", document.page_content, image)
-            return digest_of(entity), entity
         except UnreadableFile as error:
-            return f"unreadable: {error}", Unreadable(str(error))
-
-    def _embedded(self, entities: Sequence[Entity]) -> list[MultiVector | Unreadable]:
-        answers = self.embedder.embed_entities(entities) if entities else []
-        if len(answers) != len(entities):
-            raise InvalidVectors(f"the embedder gave {len(answers)} multi-vectors for {len(entities)} documents")
-        return [answer if isinstance(answer, Unreadable) else MultiVector.of(answer) for answer in answers]
-
-    def _remember(self, used: dict[str, MultiVector | Unreadable]) -> None:
-        with self._lock:
-            for key, value in used.items():
-                if key not in self._remembered:
-                    self._bytes += _bytes(value)
-                self._remembered[key] = value
-                self._remembered.move_to_end(key)
-            while self._bytes > REMEMBERED_BYTES and self._remembered:
-                self._bytes -= _bytes(self._remembered.popitem(last=False)[1])
-
-
-def _drawn(entity: Entity) -> Entity | Unreadable:
-    """The entity with its picture drawn, so that one that cannot be does not spoil the others."""
-    try:
-        return entity if entity.image is None else replace(entity, image=open_image(entity.image))
-    except UnreadableFile as error:
-        return Unreadable(str(error))
-
-
-def _bytes(value: MultiVector | Unreadable) -> int:
-    return len(value.reason) if isinstance(value, Unreadable) else value.vectors.nbytes
+            return Unreadable(str(error))
+        return Entity("document", document.page_content, image)
 
 
 def _with_score(document: Document, score: float | None) -> Document:

@@ -1,8 +1,11 @@
-"""The picture of a page as a line of text, from which it can be drawn again."""
+"""The picture of a page as a line of text, from which it can be drawn again, and other texts that name a picture."""
 
 from __future__ import annotations
 
 import os
+import re
+from base64 import b64decode
+from binascii import Error as Base64Error
 from collections import OrderedDict
 from pathlib import Path
 from threading import Lock
@@ -10,12 +13,14 @@ from typing import get_args
 from urllib.parse import parse_qs, urlsplit
 from urllib.request import url2pathname
 
+from colmilvus.entity import ImageLike
 from colmilvus.errors import InvalidInput
 from colmilvus.pdf.files import File, list_files
 from colmilvus.pdf.pages import Backend, PageImage, drawing_of
 
-__all__ = ["page_image", "reference_to"]
+__all__ = ["named_picture", "page_image", "reference_to"]
 
+DATA_URI = re.compile(r"data:image/[\w.+-]+(?:;[\w=.+-]+)*;base64,", re.IGNORECASE)
 FILES = 64
 """Files whose digest is remembered: the pages of one are asked for one by one."""
 
@@ -61,6 +66,31 @@ def page_image(reference: str) -> PageImage | None:
     host = f"//{parts.netloc}" if parts.netloc not in ("", "localhost") else ""
     file = _file(host + url2pathname(parts.path))
     return PageImage(file, number, drawing_of(file, "pdf2image" if backend == "pdf2image" else "pypdfium2", dpi), False)
+
+
+def named_picture(told: str) -> ImageLike | None:
+    r"""The picture that a text names, None for none.
+
+    That is the page of a file, as ``reference_to`` writes it, the path or file URI of a file that is there, or a data
+    URI in base64. Raises UnreadableFile for the page of a file that is not there.
+
+    >>> named_picture("data:image/png;base64,iVBORw==")
+    b'\x89PNG'
+    """
+    if not told:
+        return None
+    if found := page_image(told):
+        return found
+    if prefix := DATA_URI.match(told):
+        try:
+            return b64decode("".join(told[prefix.end() :].split()), validate=True)
+        except Base64Error:
+            return None
+    try:
+        path = Path(url2pathname(urlsplit(told).path) if told.startswith("file:") else told)
+        return path if path.is_file() else None
+    except (OSError, ValueError):  # no path at all: a NUL in it, or too long
+        return None
 
 
 def _file(path: str) -> File:
