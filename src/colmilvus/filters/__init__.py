@@ -6,11 +6,12 @@
     {"$or": [{"lang": "de"}, {"$not": {"draft": True}}]}
 
 ``$eq $ne`` compare with a value, ``$in $nin`` with a list of them; ``$gt $gte $lt $lte`` with a number or a string.
-``$like`` takes a pattern for the whole string (``%`` any characters, ``_`` one), ``$text`` a part of the string.
+``$like`` takes a pattern for the whole string (``%`` any characters, ``_`` one), ``$text`` a part of the string, as it
+is.
 ``$contains`` takes a value that a list holds, ``$any`` and ``$all`` a list of such values. ``$exists`` and ``$empty``
-take True or False, ``$not`` takes more operators. Beside keys stand ``$and``, ``$or``, ``$not``, ``$id`` and
-``$document`` (the entity's own), and ``$key``, whose keys are taken as they are: ``{"$key": {"$id": 7}}``. Several keys
-or operators in one dict mean and.
+take True or False, ``$not`` takes more operators. Beside keys stand ``$and``, ``$or``, ``$not``; ``$id``,
+``$document`` and ``$image`` (the entity's own; ``{"$image": {"$empty": False}}`` is what has a picture); and ``$key``,
+whose keys are taken as they are: ``{"$key": {"$id": 7}}``. Several keys or operators in one dict mean and.
 
 What a test says, by the value that an entity has under the key. It is LlamaIndex's meaning, except where marked (*):
 
@@ -81,8 +82,11 @@ def matches(
     *,
     id: str | None = None,
     document: str | None = None,
+    image: str | None = None,
 ) -> bool:
-    """Whether an entity with this metadata, id and document passes the filter: the meaning, in plain Python.
+    """Whether an entity with this metadata, id, document and picture passes the filter: the meaning, in plain Python.
+
+    ``image`` is what the picture is kept under.
 
     Raises what ``to_expression`` raises, and Unsupported for a filter that is a Milvus expression.
     """
@@ -90,7 +94,7 @@ def matches(
         raise Unsupported("a Milvus expression can only be evaluated by Milvus; pass the filter as a dict")
     if not filter or isinstance(filter, str):
         return True
-    own = {"$id": id, "$document": document}
+    own = {"$id": id, "$document": document, "$image": image}
     return holds(parse(filter, fields), metadata, own, True)
 
 

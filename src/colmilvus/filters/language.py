@@ -13,6 +13,10 @@ from colmilvus.filters.literals import column_name, path, scalar
 
 MAX_DEPTH = 50  # of nested dicts; Milvus Lite's parser gives up at about 120 brackets
 
+WILDCARD = re.compile(r"[%_]")
+SIGN = re.compile(r"\\[%_]|.", re.DOTALL)
+"""One sign of a pattern; a backslash before a wildcard takes its meaning from it."""
+
 RANGES: dict[str, Callable[[Any, Any], bool]] = {
     ">": operator.gt,
     ">=": operator.ge,
@@ -73,12 +77,12 @@ def _parse_key(key: Any, value: Any, fields: Mapping[str, type], depth: int) -> 
         if not isinstance(value, Mapping) or not value:
             raise InvalidFilter(f"$key takes a dict of metadata keys, got {value!r}")
         return Group(tuple(_conditions(_column(k, fields), v, depth + 1) for k, v in value.items()), every=True)
-    if key in ("$id", "$document"):
+    if key in ("$id", "$document", "$image"):
         return _conditions(Column(key, key[1:], str, own=True), value, depth)
     if isinstance(key, str) and key.startswith("$"):
         raise InvalidFilter(
-            f"unknown operator {key!r} beside metadata keys; known are $and, $or, $not, $id, $document and $key, "
-            f'and a key of that name is written {{"$key": {{{key!r}: ...}}}}'
+            f"unknown operator {key!r} beside metadata keys; known are $and, $or, $not, $id, $document, $image, "
+            f'and $key: a key of that name is written {{"$key": {{{key!r}: ...}}}}'
         )
     return _conditions(_column(key, fields), value, depth)
 
@@ -159,11 +163,13 @@ def _parse_like(column: Column, name: str, value: Any) -> Node:
 def _parse_text(column: Column, name: str, value: Any) -> Node:
     if not isinstance(value, str):
         raise InvalidFilter(f"$text takes a string, got {value!r}")
-    if any(sign in value for sign in "%_\\"):
-        raise Unsupported(
-            f"$text {value!r}: Milvus Lite cannot search for %, _ and \\; $like takes _ for any character"
-        )
-    return Test(column, "like", f"%{scalar(value, name)}%")
+    if "\\" in value:
+        raise Unsupported(f"$text {value!r}: Milvus servers differ in how a backslash is searched for; leave it out")
+    return Test(column, "like", f"%{WILDCARD.sub(_escaped, str(scalar(value, name)))}%")
+
+
+def _escaped(wildcard: re.Match[str]) -> str:
+    return f"\\{wildcard.group()}"
 
 
 def _parse_any(column: Column, name: str, value: Any) -> Node:
@@ -242,5 +248,5 @@ def comparable(left: Any, right: Any) -> bool:
 
 
 def _pattern(like: str) -> re.Pattern[str]:
-    signs = {"%": ".*", "_": "."}
-    return re.compile("".join(signs.get(sign) or re.escape(sign) for sign in like), re.DOTALL)
+    signs = {"%": ".*", "_": ".", "\\%": "%", "\\_": "_"}
+    return re.compile("".join(signs.get(sign) or re.escape(sign) for sign in SIGN.findall(like)), re.DOTALL)

@@ -1,8 +1,8 @@
 """Milvus Lite as the engine uses it: the one room that knows its private names.
 
 What Milvus Lite 3.2.2 lacks is added to its own classes: writes of a collection one after the other, first openings one
-after the other, reads from one moment, collections that come back loaded, the engine's analyzers, and the stores of
-array-of-structs fields. ``self_test`` says what another version of Milvus Lite no longer has.
+after the other, reads from one moment, escapes in patterns, collections that come back loaded, the engine's analyzers,
+and the stores of array-of-structs fields. ``self_test`` says what another version of Milvus Lite no longer has.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from colmilvus.embedded.lite.names import (
     self_test,
     to_status_kwargs,
 )
+from colmilvus.embedded.lite.patterns import read_escapes
 
 __all__ = [
     "NOTES",
@@ -29,6 +30,7 @@ __all__ = [
     "analyzer_params",
     "decode_hybrid_function_score",
     "pack_query",
+    "read_escapes",
     "self_test",
     "to_status_kwargs",
 ]

@@ -26,6 +26,7 @@ try:
     from milvus_lite.search.assembler import materialize_record
     from milvus_lite.search.bitmap import build_valid_mask
     from milvus_lite.search.filter import evaluate_mask
+    from milvus_lite.search.filter.eval import python_backend
     from milvus_lite.search.indexed_filter import evaluate_segment_filter
     from milvus_lite.storage.manifest import Manifest
     from milvus_lite.storage.wal import WAL
@@ -55,6 +56,7 @@ __all__ = [
     "load_schema",
     "materialize_record",
     "project_record",
+    "python_backend",
     "save_schema",
     "self_test",
     "to_status_kwargs",
@@ -75,6 +77,7 @@ METHODS: dict[Any, str] = {
         _apply _should_flush _trigger_flush _schedule_bg_maintenance _wait_for_bg _num_entities
         _read_snapshot _segments_snapshot _compile_filter _indexed_filter_plan _require_loaded
         _resolve_anns_field _search_sparse _prepare_sparse_queries""",
+    python_backend: "_get_like_regex",
     MilvusServicer: """CreateCollection DescribeCollection RenameCollection CreateAlias Insert Upsert Delete
         Query Search HybridSearch CreateIndex DescribeIndex DropIndex LoadCollection ReleaseCollection
         _get_collection _database_name _extract_pks_from_expr""",
