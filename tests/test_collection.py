@@ -784,3 +784,83 @@ def test_entities_come_with_their_vectors(notes: Collection) -> None:
     }
     assert notes.with_vectors([]) == {}
     assert notes.keeps_images
+
+
+class TestReadingAndClearing:
+    """Reading by filter, and removing everything."""
+
+    def test_entities_are_read_by_ids_or_by_filter(self, notes: Collection) -> None:
+        notes.add([replace(colour, metadata={"n": n}) for n, colour in enumerate(COLOURS)])
+
+        assert sorted(notes.ids()) == ["b", "g", "r"]
+        assert sorted(notes.ids({"n": {"$gt": 0}})) == ["b", "g"]
+        assert {entity.id: entity.text for entity in notes.get(filter={"n": [0, 2]})} == {
+            "r": "red sea",
+            "b": "blue sea sky",
+        }
+        assert len(notes.get(filter={})) == 3
+        for wrong in ({}, {"ids": ["r"], "filter": {}}):
+            with pytest.raises(InvalidInput, match="get takes ids or filter="):
+                notes.get(**wrong)  # type: ignore[arg-type]  # a tested mistake
+
+    def test_cleared_of_everything_a_collection_can_be_filled_again(self, notes: Collection) -> None:
+        notes.add([replace(COLOURS[0], image=Image.new("RGB", (4, 4), "red")), *COLOURS[1:]])
+        (kept,) = (entity.image for entity in notes.get(["r"]))
+
+        notes.clear()
+
+        assert (notes.count(), notes.search("red sea")) == (0, [])
+        assert isinstance(kept, Path)
+        assert not kept.exists()
+        notes.add(COLOURS)
+        assert ids(notes.search("green tree", k=1)) == ["g"]
+
+    def test_what_has_a_picture_is_found_by_that(self, notes: Collection) -> None:
+        notes.add([replace(COLOURS[0], image=Image.new("RGB", (4, 4), "red")), *COLOURS[1:]])
+
+        assert notes.ids({"$image": {"$empty": False}}) == ["r"]
+        assert ids(notes.search("green tree", filter={"$image": {"$empty": False}})) == ["r"]
+
+
+class TestInternalData:
+    """What an adapter keeps with an entity, beside the user's metadata."""
+
+    OWN: Mapping[str, Any] = {"kind": "Node", "deep": {"er": [1, None]}}
+
+    def test_it_comes_back_and_is_no_metadata(self, notes: Collection) -> None:
+        notes.add([Entity("a", "red sea", metadata={"kind": "mine"}, internal=self.OWN)])
+
+        (found,) = notes.get(["a"])
+        assert (found.metadata, found.internal) == ({"kind": "mine"}, self.OWN)
+        assert notes.search("red")[0].entity.internal == self.OWN
+        assert notes.ids({"deep": {"$exists": True}}) == []
+
+    def test_it_counts_where_it_is_asked_whether_something_changed(self, notes: Collection) -> None:
+        notes.add([Entity("a", "red sea", internal=self.OWN)])
+
+        assert notes.add([Entity("a", "red sea", internal=self.OWN)]).unchanged == 1
+        assert notes.add([Entity("a", "red sea", internal={"kind": "Document"})]).replaced == 1
+
+    def test_more_than_a_row_holds_is_refused_with_both_numbers(self, notes: Collection) -> None:
+        with pytest.raises(InvalidEntity, match=r"'a': its internal data has 60\d+ bytes as JSON, .* at most 57344"):
+            notes.check(Entity("a", "red sea", internal={"data": "x" * 60_000}))
+        with pytest.raises(InvalidEntity, match="its internal data is not what JSON can hold"):
+            notes.check(Entity("a", "red sea", internal={"data": b"x"}))
+
+
+def test_the_part_of_late_interaction_in_a_hybrid_search(notes: Collection) -> None:
+    # BM25 weighs rare and repeated words in short texts, MaxSim counts different ones
+    common = [Entity(str(n), "sea dog") for n in range(5)]
+    notes.add([Entity("both", "sea sky " + "one two " * 60), Entity("often", "sky sky sky"), *common])
+    by_words = ids(notes.search("sea sky", mode="text"))
+    by_vectors = ids(notes.search("sea sky", mode="late_interaction"))
+    assert by_words[0] != by_vectors[0]
+
+    assert ids(notes.search("sea sky", mode="hybrid", weight=1.0))[0] == by_vectors[0]
+    assert ids(notes.search("sea sky", mode="hybrid", weight=0))[0] == by_words[0]
+    assert notes.search("sea sky", mode="hybrid", weight=0.5) == notes.search("red sea", mode="hybrid")
+    for wrong in (1.5, -0.1, True, "half"):
+        with pytest.raises(InvalidQuery, match="weight is a number from 0"):
+            notes.search("red", mode="hybrid", weight=wrong)  # type: ignore[arg-type]  # a tested mistake
+    with pytest.raises(InvalidQuery, match="weight is for mode='hybrid'"):
+        notes.search("red", weight=0.5)

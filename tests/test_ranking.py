@@ -58,3 +58,10 @@ def test_segments_come_best_first_with_their_own_similarity() -> None:
     scored = segment_similarities(MultiVector([[0, 1], [0, 1]]), vectors, (Segment("x"), Segment("y")), "COSINE")
 
     assert [(segment.id, similarity) for segment, similarity in scored] == [("y", 1.0), ("x", 0.0)]
+
+
+def test_lists_count_as_much_as_their_weights_say() -> None:
+    rankings = [{"a": 4.0, "b": 3.0, "c": 2.0}, {"b": 10.0, "d": 0.0}]
+
+    assert fuse(rankings, "min_max", (0.75, 0.25)) == {"a": 0.75, "b": 0.625, "c": 0.0, "d": 0.0}
+    assert fuse(rankings, "rrf", (1.0, 0.0)) == {"a": 2 / 61, "b": 2 / 62, "c": 2 / 63, "d": 0.0}

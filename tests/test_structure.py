@@ -17,7 +17,7 @@ VALUES = {"entity", "maxsim", "filters", "errors"}
 ADAPTERS = (
     VALUES
     | {"collection", "pdf", "embedder", "embedders", "digest", "gathering", "images", "ranking", "report", "search"}
-    | {"passages", "reranking", "tool_arguments"}
+    | {"chunks", "passages", "reranking", "tool_arguments"}
 )
 
 ALLOWED: dict[str, set[str]] = {
@@ -43,6 +43,7 @@ ALLOWED: dict[str, set[str]] = {
     "opening": VALUES | {"embedder"},
     "collection": VALUES
     | {"embedder", "images", "layouts", "ranking", "connection", "opening", "report", "store", "ingest", "search"},
+    "chunks": {"collection", "entity", "errors", "report"},
     "reranking": VALUES | {"digest", "embedder", "images", "ranking"},
     "passages": {"entity", "errors", "images"},
     "tool_arguments": {"errors", "filters"},

@@ -22,7 +22,7 @@ from colmilvus.filters import Filter, equal, to_expression
 from colmilvus.images import ImageStore
 from colmilvus.ingest import Ingest
 from colmilvus.ingest.given import reading, with_vectors
-from colmilvus.layouts.checks import check_entity
+from colmilvus.layouts.checks import check_entity, id_list
 from colmilvus.layouts.spec import CollectionSpec
 from colmilvus.layouts.struct_array import StructArrayLayout
 from colmilvus.opening import asked, check_embedder, check_name
@@ -184,6 +184,7 @@ class Collection:
         per_document: int | None = None,
         exact: bool = False,
         fusion: Fusion | None = None,
+        weight: float | None = None,
     ) -> list[Hit]: ...
 
     @overload
@@ -198,6 +199,7 @@ class Collection:
         per_document: int | None = None,
         exact: bool = False,
         fusion: Fusion | None = None,
+        weight: float | None = None,
     ) -> list[list[Hit]]: ...
 
     def search(
@@ -211,22 +213,24 @@ class Collection:
         per_document: int | None = None,
         exact: bool = False,
         fusion: Fusion | None = None,
+        weight: float | None = None,
     ) -> list[Hit] | list[list[Hit]]:
         """The ``k`` entities that match best, best first; for a list of queries, one such list for each.
 
         A query is a text, a picture, or a multi-vector ``(n, dim)``. ``mode`` is "late_interaction" (MaxSim), "text"
         (BM25 over the entities' own text, or where they have none their segments'; in more than 64 KB of these a word
-        counts once), or "hybrid" (both, scaled to [0, 1] and averaged; ``fusion="rrf"`` fuses by rank); the one that
-        suits the embedder if not given. ``min_similarity``
-        drops weaker hits, ``per_document`` keeps at most so many of one document, and ``exact`` scores the candidates
-        of a server's index again from their stored vectors. An entity in several parts is scored over all of them.
+        counts once), or "hybrid" (both, scaled to [0, 1] and averaged; ``fusion="rrf"`` fuses by rank; ``weight``, from
+        0 to 1, is the part of late interaction, one half if not given); the one that suits the embedder if not given.
+        ``min_similarity`` drops weaker hits, ``per_document`` keeps at most so many of one document, and ``exact``
+        scores the candidates of a server's index again from their stored vectors. An entity in several parts is scored
+        over all of them.
 
         Raises InvalidQuery for a blank query and for what a mode cannot give, InvalidFilter for a filter that is not
         understood, and InvalidVectors for query vectors of another dimension.
         """
         several = isinstance(query, list | tuple) and not is_vectors(query)
         queries = list(query) if several else [query]
-        search = self._search(k, filter, min_similarity, per_document, exact, fusion)
+        search = self._search(k, filter, min_similarity, per_document, exact, fusion, weight)
         answers = search.run(queries, mode or self._mode_for(queries))
         shown = [[replace(hit, entity=self._store.hydrated(hit.entity)) for hit in hits] for hits in answers]
         return shown if several else shown[0]
@@ -241,9 +245,10 @@ class Collection:
         per_document: int | None = None,
         exact: bool = False,
         fusion: Fusion | None = None,
+        weight: float | None = None,
     ) -> None:
         """Raise what ``search`` would raise for these arguments, whatever text is asked; nothing is asked."""
-        search = self._search(k, filter, min_similarity, per_document, exact, fusion)
+        search = self._search(k, filter, min_similarity, per_document, exact, fusion, weight)
         search.check(mode or preferred_mode(self.embedder))
         if mode != "text":
             search.check_embedder()
@@ -256,10 +261,11 @@ class Collection:
         per_document: int | None,
         exact: bool,
         fusion: Fusion | None,
+        weight: float | None,
     ) -> Search:
         expression = "" if filter is None else to_expression(filter, self._layout.spec.fields)
         k = operator.index(k) if hasattr(k, "__index__") and not isinstance(k, bool) else k
-        return Search(self._layout, self.embedder, k, expression, min_similarity, per_document, exact, fusion)
+        return Search(self._layout, self.embedder, k, expression, min_similarity, per_document, exact, fusion, weight)
 
     def search_diverse(
         self,
@@ -300,15 +306,24 @@ class Collection:
         textual = all(isinstance(query, str) for query in queries)
         return preferred_mode(self.embedder) if textual else "late_interaction"
 
-    def get(self, ids: Sequence[str]) -> list[Entity]:
-        """The entities under these ids, in that order; ids that are not held are left out."""
-        wanted = _id_list(ids)
+    def get(self, ids: Sequence[str] | None = None, *, filter: Filter | None = None) -> list[Entity]:
+        """The entities under these ids, in that order, or those that match a filter; what is not held is left out.
+
+        Raises InvalidInput where neither is given, or both; ``filter={}`` matches everything.
+        """
+        if (ids is None) == (filter is None):
+            raise InvalidInput("get takes ids or filter=; for everything get(filter={})")
+        wanted = self.ids(filter) if ids is None else id_list(ids)
         found = {entity.id: self._store.hydrated(entity) for entity in self._layout.entities(wanted)}
         return [found[name] for name in wanted if name in found]
 
+    def ids(self, filter: Filter | None = None) -> list[str]:
+        """The ids of the entities that match the filter, of all without one; their order is not their age."""
+        return self._layout.ids(to_expression(filter, self._layout.spec.fields))
+
     def with_vectors(self, ids: Sequence[str]) -> dict[str, tuple[Entity, MultiVector]]:
         """The entities under these ids, each with its vectors; ids that are not held are left out."""
-        sizes = {name: stored.sizes for name, stored in self._layout.stored(_id_list(ids)).items()}
+        sizes = {name: stored.sizes for name, stored in self._layout.stored(id_list(ids)).items()}
         found = self._layout.contents(sizes) if sizes else {}
         return {name: (self._store.hydrated(entity), vectors) for name, (entity, vectors) in found.items()}
 
@@ -318,7 +333,7 @@ class Collection:
 
     def parents(self, segments: Sequence[str]) -> dict[str, list[str]]:
         """The ids of the entities that hold any of these segments, each with the ids of those that it holds."""
-        return self._layout.parents(_id_list(segments)) if self._layout.spec.segments else {}
+        return self._layout.parents(id_list(segments)) if self._layout.spec.segments else {}
 
     def delete(
         self,
@@ -335,18 +350,18 @@ class Collection:
         more than one, ids beside segments excepted. Unknown ids are no error.
         """
         if sum(given is not None for given in (ids if segments is None else None, filter, document, segments)) != 1:
-            raise InvalidInput("delete takes ids, or filter=, document= or segments=; to remove everything use drop()")
+            raise InvalidInput("delete takes ids, or filter=, document= or segments=; to remove everything use clear()")
         if segments is not None:
             if not self._layout.spec.segments:
                 return 0
-            return self._store.delete_segments(_id_list(segments), None if ids is None else _id_list(ids))
+            return self._store.delete_segments(id_list(segments), None if ids is None else id_list(ids))
         if ids is not None:
-            return self._store.delete(_id_list(ids))
+            return self._store.delete(id_list(ids))
         if document is not None:
             return self._store.delete_matching(equal("document", document))
         expression = to_expression(filter, self._layout.spec.fields)
         if not expression:
-            raise InvalidInput(f"the filter {filter!r} matches everything; to remove everything use drop()")
+            raise InvalidInput(f"the filter {filter!r} matches everything; to remove everything use clear()")
         return self._store.delete_matching(expression)
 
     def count(self, filter: Filter | None = None) -> int:
@@ -356,6 +371,10 @@ class Collection:
     def documents(self) -> dict[str, int]:
         """The documents that entities are part of, with how many entities each has."""
         return self._layout.documents()
+
+    def clear(self) -> None:
+        """Remove all entities with their pictures; the collection stays as it was made, and open."""
+        self._store.clear()
 
     def drop(self) -> None:
         """Remove the collection with all its entities and pictures, and close it."""
@@ -377,13 +396,3 @@ class Collection:
     def __repr__(self) -> str:
         made_with = self._layout.spec.embedder or f"{self.dim} dimensions"
         return f"Collection({self.name!r}, {made_with}, uri={self.uri!r})"
-
-
-def _id_list(ids: Iterable[str]) -> list[str]:
-    if isinstance(ids, str):
-        raise InvalidInput(f"this takes a list of ids: [{ids!r}]")
-    listed = list(ids)
-    for name in listed:
-        if not isinstance(name, str):
-            raise InvalidInput(f"an id is a string, not {name!r}")
-    return listed

@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import Any
 
-from colmilvus.entity import Entity, MultiVector
+from colmilvus.entity import Entity, MultiVector, Segment
 from colmilvus.images import image_key
 
 __all__ = ["digest_of"]
@@ -22,11 +22,17 @@ def digest_of(entity: Entity, vectors: object = None) -> str:
         "image": None if entity.image is None else image_key(entity.image),
         "document": entity.document,
         "version": entity.version,
-        "segments": [[segment.id, segment.text, dict(segment.metadata)] for segment in entity.segments],
+        "segments": [_told(segment) for segment in entity.segments],
         "metadata": dict(entity.metadata),
+        **({"internal": dict(entity.internal)} if entity.internal else {}),
     }
     digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
     if isinstance(vectors, MultiVector):
         digest.update(vectors.vectors.tobytes())
         digest.update(b"" if vectors.segments is None else vectors.segments.tobytes())
     return digest.hexdigest()
+
+
+def _told(segment: Segment) -> list[Any]:
+    own = [dict(segment.internal)] if segment.internal else []
+    return [segment.id, segment.text, dict(segment.metadata), *own]

@@ -15,6 +15,7 @@ __all__ = [
     "SearchMode",
     "Setting",
     "Unreadable",
+    "WrappedEmbedder",
     "check_query",
     "identity",
     "preferred_mode",
@@ -89,3 +90,24 @@ def preferred_mode(embedder: Embedder | None) -> SearchMode:
 def reads_images(embedder: Embedder | None) -> bool:
     """Whether the embedder says that it looks at pictures."""
     return bool(getattr(embedder, "reads_images", False))
+
+
+class WrappedEmbedder:
+    """An embedder that is like the one inside it, its ``embedder``, in all that a collection remembers."""
+
+    def __init__(self, embedder: Embedder) -> None:
+        self.embedder = embedder
+        self.name: str = embedder.name
+        self.dim: int = embedder.dim
+        self.metric: Metric = embedder.metric
+        self.settings: Mapping[str, Setting] = embedder.settings
+        self.mode: SearchMode = preferred_mode(embedder)
+        self.reads_images = reads_images(embedder)
+
+    def embed_entities(self, entities: Sequence[Entity]) -> Sequence[MultiVector | Unreadable]:
+        """One multi-vector for each entity, in order; Unreadable where it holds nothing that this model reads."""
+        return self.embedder.embed_entities(entities)
+
+    def embed_queries(self, queries: Sequence[Query]) -> Sequence[MultiVector]:
+        """One multi-vector for each query, in order."""
+        return self.embedder.embed_queries(queries)

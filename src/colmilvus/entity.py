@@ -96,11 +96,12 @@ def _owners(segments: ArrayLike, rows: int) -> NDArray[np.int32]:
 
 @dataclass(frozen=True)
 class Segment:
-    """A piece of an entity's text with vectors of its own."""
+    """A piece of an entity's text with vectors of its own; ``internal`` is as an Entity's."""
 
     id: str
     text: str = ""
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    internal: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,8 @@ class Entity:
 
     ``document`` names the file or work that the entity is part of. ``version`` says which state of that document it
     comes from: storing a document's entities with a new version removes those of the old one. ``metadata`` is the
-    user's, comes back as it went in, and can be filtered on; its values are what JSON can hold.
+    user's, comes back as it went in, and can be filtered on; its values are what JSON can hold. ``internal`` is what an
+    adapter must get back besides, also what JSON can hold: it is never shown as metadata and no filter sees it.
     """
 
     id: str
@@ -119,6 +121,7 @@ class Entity:
     version: str | None = None
     segments: tuple[Segment, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    internal: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def full_text(self) -> str:

@@ -25,7 +25,8 @@ def group(entities: Iterable[Entity], by: str | Callable[[Entity], str | None] =
     ``by`` is "document", a key of the metadata such as "title", or a function that names the parent of an entity. The
     parent's id is that name; its metadata are those that all its segments have in common; grouped by document, it keeps
     document and version. A segment keeps the id, the text and the metadata of the entity that it was. Segments stand in
-    the order of their metadata's ``page``, then ``start_index``, then of their ids. All are held in memory. A
+    the order of their metadata's ``page``, then of where they begin (``start_index`` in the metadata, or ``start`` in
+    what is internal), then of their ids. All are held in memory. A
     collection merges a parent with what it holds of it already, so that it can be added in portions, in any order.
 
     Raises InvalidEntity for an entity without a parent, with segments, or with a picture, for which a segment has no
@@ -68,7 +69,7 @@ def _parent(entity: Entity, name_of: Callable[[Entity], str | None], by: object)
 
 
 def _gathered(name: str, members: Sequence[Entity]) -> Entity:
-    segments = {member.id: Segment(member.id, member.text, member.metadata) for member in members}
+    segments = {member.id: Segment(member.id, member.text, member.metadata, member.internal) for member in members}
     common = _common([segment.metadata for segment in segments.values()])
     return Entity(id=name, segments=tuple(sorted(segments.values(), key=_place)), metadata=common)
 
@@ -90,8 +91,9 @@ def _common(metadata: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _place(segment: Segment) -> tuple[Any, ...]:
-    """Where a segment belongs in its entity: by page, then start_index, then by its id, numbers in it as numbers."""
-    numbers = (segment.metadata.get(key) for key in ("page", "start_index"))
+    """Where a segment belongs in its entity: by page, where it begins, and its id, numbers in it as numbers."""
+    begin = segment.metadata.get("start_index", segment.internal.get("start"))
+    numbers = (segment.metadata.get("page"), begin)
     counted = (float(number) if isinstance(number, int | float) else -1.0 for number in numbers)
     parts = enumerate(DIGITS.split(segment.id))  # every second one is a number
     return (*counted, tuple((0, int(part), "") if at % 2 else (1, 0, part) for at, part in parts), segment.id)
@@ -125,6 +127,7 @@ def merged(held: Entity, new: Entity) -> Entity:
         document=held.document if new.document is None else new.document,
         segments=tuple(sorted(segments.values(), key=_place)),
         metadata=_merged_metadata(held, new, [segment.metadata for segment in segments.values()]),
+        internal=new.internal or held.internal,
     )
 
 

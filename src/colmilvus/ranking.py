@@ -65,17 +65,21 @@ def segments_by_words(query: str, segments: Sequence[Segment]) -> tuple[tuple[Se
     return tuple(sorted(zip(segments, shares, strict=True), key=lambda pair: pair[1], reverse=True))
 
 
-def fuse(rankings: Sequence[Mapping[str, float]], fusion: Fusion) -> dict[str, float]:
+def fuse(
+    rankings: Sequence[Mapping[str, float]], fusion: Fusion, weights: Sequence[float] | None = None
+) -> dict[str, float]:
     """One score for each id out of several rankings (id to score, larger is better), best first.
 
     ``min_max`` scales each ranking to [0, 1] and takes the mean, an id that a ranking lacks counting 0 there; ``rrf``
-    sums 1 / (60 + rank).
+    sums 1 / (60 + rank). ``weights``, which sum to 1, say how much each ranking counts; all the same if not given.
     """
+    shares = [1 / len(rankings)] * len(rankings) if weights is None else weights
     scaled = [_min_max(ranking) if fusion == "min_max" else _reciprocal_ranks(ranking) for ranking in rankings]
     fused: defaultdict[str, float] = defaultdict(float)
-    for ranking in scaled:
+    for ranking, share in zip(scaled, shares, strict=True):
+        factor = share if fusion == "min_max" else share * len(scaled)
         for name, score in ranking.items():
-            fused[name] += score / len(scaled) if fusion == "min_max" else score
+            fused[name] += score * factor
     return dict(sorted(fused.items(), key=lambda pair: pair[1], reverse=True))
 
 

@@ -46,6 +46,7 @@ class Search:
     per_document: int | None
     exact: bool
     fusion: Fusion | None
+    weight: float | None
 
     def run(self, queries: Sequence[Any], mode: SearchMode) -> list[list[Hit]]:
         """The hits for each query.
@@ -76,6 +77,8 @@ class Search:
             raise InvalidQuery(f"fusion is 'min_max' or 'rrf', not {self.fusion!r}")
         if self.fusion is not None and mode != "hybrid":
             raise InvalidQuery(f"fusion is for mode='hybrid'; leave it out with mode={mode!r}")
+        if self.weight is not None:
+            _check_weight(self.weight, mode)
         if self.exact and mode != "late_interaction":
             raise InvalidQuery(f"exact is for mode='late_interaction'; leave it out with mode={mode!r}")
         if self.min_similarity is not None:
@@ -207,7 +210,8 @@ class Search:
         sign = -1.0 if self.layout.spec.metric == "L2" else 1.0
         rankings = [{item.id: sign * item.score for item in by_vectors}, {item.id: item.score for item in by_text}]
         items = {item.id: item for item in (*by_text, *by_vectors)}
-        scores = fuse(rankings, self.fusion or "min_max")
+        weight = 0.5 if self.weight is None else self.weight
+        scores = fuse(rankings, self.fusion or "min_max", (weight, 1 - weight))
         return [replace(items[name], score=score, fused=True) for name, score in scores.items()]
 
     def _hits(self, query: MultiVector | None, found: Iterable[Found], words: str = "") -> list[Hit]:
@@ -285,6 +289,13 @@ def check_number(name: str, value: Any) -> None:
         number = 0
     if isinstance(value, bool) or not 1 <= number <= LIMIT:
         raise InvalidQuery(f"{name} is a number from 1 to {LIMIT}, not {value!r}")
+
+
+def _check_weight(weight: Any, mode: SearchMode) -> None:
+    if mode != "hybrid":
+        raise InvalidQuery(f"weight is for mode='hybrid'; leave it out with mode={mode!r}")
+    if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight <= 1:
+        raise InvalidQuery(f"weight is a number from 0 (text alone) to 1 (late interaction alone), not {weight!r}")
 
 
 def _check_query(query: Any, mode: SearchMode) -> None:

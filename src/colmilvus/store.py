@@ -160,6 +160,11 @@ class EntityStore:
         with self._held.lock:
             return self.delete([name for name in self.layout.outdated(versions) if not keep(name)])
 
+    def clear(self) -> None:
+        """Remove all entities and their pictures; the collection stays."""
+        with self._held.lock, self._freeing(self.layout.images("part >= 0")):
+            self.layout.delete("part >= 0")
+
     def drop(self) -> None:
         """Remove the collection with all its pictures."""
         with self._held.lock:

@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from colmilvus.collection import Collection
-from colmilvus.embedder import Embedder, Query, SearchMode, Setting, Unreadable, preferred_mode, reads_images
-from colmilvus.entity import Entity, Metric, MultiVector
+from colmilvus.embedder import Embedder, Unreadable, WrappedEmbedder
+from colmilvus.entity import Entity, MultiVector
 from colmilvus.images import reference_of
 
 __all__ = ["RecallingEmbedder", "RemovedVectors"]
@@ -79,31 +79,22 @@ class RemovedVectors:
         return MultiVector(np.concatenate(rows), owners)
 
 
-class RecallingEmbedder:
+class RecallingEmbedder(WrappedEmbedder):
     """An embedder that is asked only for what was not removed just now."""
 
     def __init__(self, embedder: Embedder, removed: RemovedVectors) -> None:
-        self._embedder = embedder
+        super().__init__(embedder)
         self._removed = removed
-        self.name: str = embedder.name
-        self.dim: int = embedder.dim
-        self.metric: Metric = embedder.metric
-        self.settings: Mapping[str, Setting] = embedder.settings
-        self.mode: SearchMode = preferred_mode(embedder)
-        self.reads_images = reads_images(embedder)
 
     def embed_entities(self, entities: Sequence[Entity]) -> list[MultiVector | Unreadable]:
         """One multi-vector for each entity, in order."""
         known = [self._removed.take(entity) for entity in entities]
         asked = [entity for entity, vectors in zip(entities, known, strict=True) if vectors is None]
-        answers = list(self._embedder.embed_entities(asked)) if asked else []
+        answers = list(self.embedder.embed_entities(asked)) if asked else []
         if len(answers) != len(asked):
             return answers  # which whoever asked refuses
         rest = iter(answers)
         return [next(rest) if vectors is None else vectors for vectors in known]
-
-    def embed_queries(self, queries: Sequence[Query]) -> Sequence[MultiVector]:
-        return self._embedder.embed_queries(queries)
 
 
 def _rows(entity: Entity, vectors: MultiVector, segments: set[str] | None) -> Iterator[tuple[str, NDArray[np.float32]]]:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from colmilvus.entity import Entity, MultiVector, Segment
-from colmilvus.errors import InvalidEntity, InvalidVectors
+from colmilvus.errors import InvalidEntity, InvalidInput, InvalidVectors
 from colmilvus.layouts.spec import CollectionSpec
 
-__all__ = ["ID_BYTES", "VARCHAR_BYTES", "check_entity", "check_vectors"]
+__all__ = ["ID_BYTES", "VARCHAR_BYTES", "check_entity", "check_vectors", "id_list"]
 
 VARCHAR_BYTES = 65_535
 JSON_BYTES = 65_536
+OWN_BYTES = 8_192
+"""Bytes of the column ``internal`` that this package needs itself."""
 ID_BYTES = 4_096
 
 
@@ -37,7 +39,8 @@ def check_entity(entity: object, spec: CollectionSpec) -> None:
     _check_bytes(name, "version", entity.version or "", ID_BYTES, "shorten it")
     _check_bytes(name, "text", entity.text, VARCHAR_BYTES, "split it into segments, or into entities of their own")
     _check_segments(name, entity.segments)
-    _check_json(name, entity.metadata, JSON_BYTES)
+    _check_json(name, "metadata", entity.metadata, JSON_BYTES)
+    _check_json(name, "internal data", entity.internal, JSON_BYTES - OWN_BYTES)
     if entity.segments and not spec.segments:
         raise InvalidEntity(f"{name} has segments; make the collection with segments=True to store them")
     for column, kind in spec.fields.items():
@@ -66,7 +69,8 @@ def _check_segments(name: str, segments: Sequence[Segment]) -> None:
         told = f"{name}, segment {segment.id[:80]!r}"
         _check_bytes(told, "id", segment.id, ID_BYTES, "shorten it")
         _check_bytes(told, "text", segment.text, VARCHAR_BYTES, "split it")
-        _check_json(told, {"id": segment.id, "metadata": segment.metadata}, VARCHAR_BYTES)
+        info = {"id": segment.id, "metadata": segment.metadata, "internal": segment.internal}
+        _check_json(told, "metadata", info, VARCHAR_BYTES)
 
 
 def _check_bytes(name: str, what: str, text: str, limit: int, advice: str) -> None:
@@ -80,24 +84,24 @@ def _check_bytes(name: str, what: str, text: str, limit: int, advice: str) -> No
         raise InvalidEntity(f"{name}: its {what} has {size} bytes, Milvus stores at most {limit}; {advice}")
 
 
-def _check_json(name: str, metadata: Mapping[str, Any], limit: int) -> None:
+def _check_json(name: str, what: str, value: Mapping[str, Any], limit: int) -> None:
     try:
-        written = json.dumps(dict(metadata), ensure_ascii=False, allow_nan=False)
+        written = json.dumps(dict(value), ensure_ascii=False, allow_nan=False)
         size = len(written.encode())
     except (TypeError, ValueError) as error:
-        raise InvalidEntity(f"{name}: its metadata is not what JSON can hold: {error}") from None
+        raise InvalidEntity(f"{name}: its {what} is not what JSON can hold: {error}") from None
     if size > limit:
-        raise InvalidEntity(f"{name}: its metadata has {size} bytes as JSON, Milvus stores at most {limit}; shorten it")
-    _check_values(name, metadata)
-    if json.loads(written) != metadata:
-        raise InvalidEntity(f"{name}: its metadata would come back changed; use string keys, and lists for tuples")
+        raise InvalidEntity(f"{name}: its {what} has {size} bytes as JSON, Milvus stores at most {limit}; shorten it")
+    _check_values(name, what, value)
+    if json.loads(written) != value:
+        raise InvalidEntity(f"{name}: its {what} would come back changed; use string keys, and lists for tuples")
 
 
-def _check_values(name: str, value: Any) -> None:
+def _check_values(name: str, what: str, value: Any) -> None:
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
-        raise InvalidEntity(f"{name}: its metadata holds {value}, Milvus stores integers of 64 bits; use a string")
+        raise InvalidEntity(f"{name}: its {what} holds {value}, Milvus stores integers of 64 bits; use a string")
     for inner in value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ():
-        _check_values(name, inner)
+        _check_values(name, what, inner)
 
 
 def _check_typed(name: str, column: str, kind: type, value: Any) -> None:
@@ -132,3 +136,14 @@ def check_vectors(entity: Entity, vectors: MultiVector, spec: CollectionSpec) ->
             f"{name}: its segment {entity.segments[int(sizes.argmax())].id!r} has {sizes.max()} vectors, "
             f"the collection holds {spec.capacity} a row; split the segment"
         )
+
+
+def id_list(ids: Iterable[str]) -> list[str]:
+    """The ids as a list. Raises InvalidInput for one string, and for what is no string among them."""
+    if isinstance(ids, str):
+        raise InvalidInput(f"this takes a list of ids: [{ids!r}]")
+    listed = list(ids)
+    for name in listed:
+        if not isinstance(name, str):
+            raise InvalidInput(f"an id is a string, not {name!r}")
+    return listed

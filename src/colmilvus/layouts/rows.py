@@ -64,6 +64,8 @@ def rows_of(record: Record, spec: CollectionSpec) -> list[dict[str, Any]]:
     sizes = [vectors.vectors.nbytes + _text_bytes(vectors, entity.segments) for vectors in parts]
     writing = uuid4().hex[:12] if len(parts) > 1 else ""
     internal = {**record.internal, "version": entity.version, "sizes": sizes, "writing": writing}
+    if entity.internal:
+        internal["adapter"] = dict(entity.internal)
     if entity.segments and not entity.text:
         internal["text"] = "of segments"
     return [
@@ -148,7 +150,8 @@ def _elements(vectors: MultiVector, segments: Sequence[Segment], spec: Collectio
 
 
 def _info(segment: Segment) -> str:
-    return json.dumps({"id": segment.id, "metadata": dict(segment.metadata)}, ensure_ascii=False)
+    own = {"internal": dict(segment.internal)} if segment.internal else {}
+    return json.dumps({"id": segment.id, "metadata": dict(segment.metadata), **own}, ensure_ascii=False)
 
 
 def current(rows: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -171,6 +174,7 @@ def entity_of(row: Mapping[str, Any], segments: Iterable[Segment] = ()) -> Entit
         version=internal["version"],
         segments=tuple(segments),
         metadata=row["metadata"],
+        internal=internal.get("adapter", {}),
     )
 
 

@@ -35,8 +35,8 @@ REQUEST_BYTES = 32 << 20
 """Bytes of vectors in one request; a server takes 64 MiB in all (``proxy.grpc.serverMaxRecvSize``)."""
 ANSWER_BYTES = 64 << 20
 """Bytes that are asked for in one request; a server answers with 100 MiB at most (``quotaAndLimits``)."""
-ROW_BYTES = 2 * 65_536
-"""What a row's own text and metadata weigh, at most about."""
+ROW_BYTES = 3 * 65_536
+"""What a row's own text, metadata and internal data weigh, at most about."""
 PAGE = 1_000
 IDS = 200
 """Entities read in one request: with the longest text and metadata they stay below the 100 MiB of an answer."""
