@@ -858,7 +858,7 @@ def test_the_part_of_late_interaction_in_a_hybrid_search(notes: Collection) -> N
 
     assert ids(notes.search("sea sky", mode="hybrid", weight=1.0))[0] == by_vectors[0]
     assert ids(notes.search("sea sky", mode="hybrid", weight=0))[0] == by_words[0]
-    assert notes.search("sea sky", mode="hybrid", weight=0.5) == notes.search("red sea", mode="hybrid")
+    assert notes.search("sea sky", mode="hybrid", weight=0.5) == notes.search("sea sky", mode="hybrid")
     for wrong in (1.5, -0.1, True, "half"):
         with pytest.raises(InvalidQuery, match="weight is a number from 0"):
             notes.search("red", mode="hybrid", weight=wrong)  # type: ignore[arg-type]  # a tested mistake

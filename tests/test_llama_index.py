@@ -307,9 +307,9 @@ def test_the_frameworks_own_arguments_reach_the_framework(pages: Collection) -> 
 def test_asking_for_nothing_is_refused_by_name(pages: Collection) -> None:
     for wrong in (0, -1, True, 2.0, None):
         with pytest.raises(InvalidQuery, match="similarity_top_k is a number from 1"):
-            LateInteractionRetriever(pages, similarity_top_k=wrong)  # type: ignore[arg-type]  # tested mistakes
-    with pytest.raises(InvalidQuery, match="mmr"):
-        LateInteractionRetriever(pages, mode="mmr").retrieve("red")  # type: ignore[arg-type]  # a tested mistake
+            LateInteractionRetriever(pages, similarity_top_k=wrong)  # type: ignore[arg-type]  # a tested mistake
+    with pytest.raises(InvalidQuery, match=r"mode is one of .*, not 'svm'"):
+        LateInteractionRetriever(pages, mode="svm")  # type: ignore[arg-type]  # a tested mistake
 
 
 @pytest.mark.parametrize("question", ["", " \n", QueryBundle("")])

@@ -1,0 +1,174 @@
+"""An index over a collection, whose store embeds by itself and whose documents outlive the process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from llama_index.core.data_structs.data_structs import IndexDict
+from llama_index.core.indices import VectorStoreIndex
+from llama_index.core.ingestion.pipeline import arun_transformations, run_transformations
+from llama_index.core.schema import BaseNode, Document, IndexNode, MetadataMode, TransformComponent
+from llama_index.core.settings import Settings
+from llama_index.core.storage.storage_context import StorageContext
+
+from colmilvus.collection import Collection
+from colmilvus.errors import InvalidInput, warn
+from colmilvus.llama_index.embedding import EmbedInStore
+from colmilvus.llama_index.pictures import has_picture
+from colmilvus.llama_index.retriever import LateInteractionRetriever
+from colmilvus.llama_index.searches import BEST_SEGMENTS, Found
+from colmilvus.llama_index.transformations import KeepPages
+from colmilvus.llama_index.vectorstore import LateInteractionVectorStore
+
+__all__ = ["LateInteractionIndex", "as_index"]
+
+TOP_K = 2
+"""Nodes of a search, LlamaIndex's own default for an index."""
+OF_STORES = ("per_document", "mmr_threshold", "mmr_prefetch_k")
+
+
+def as_index(
+    collection: Collection | LateInteractionVectorStore,
+    *,
+    group_by: Literal["ref_doc_id"] | None = None,
+    found: Found = "documents",
+    best_segments: int | None = BEST_SEGMENTS,
+    transformations: Sequence[TransformComponent] | None = None,
+    objects: Sequence[IndexNode] | None = None,
+    show_progress: bool = False,
+) -> LateInteractionIndex:
+    """An index over a collection, or over a store of one, that asks for no ``embed_model``.
+
+    ``group_by``, ``found`` and ``best_segments`` are those of LateInteractionVectorStore, ``transformations`` what
+    ``insert`` makes nodes of documents with: those of LlamaIndex's Settings if none are given, and pages stay whole.
+
+    >>> from colmilvus.embedders.static import StaticEmbedder
+    >>> with Collection("shelf", StaticEmbedder(), uri="kb.db") as shelf:
+    ...     index = as_index(shelf)
+    ...     index.insert(Document(text="The red boat lies at the quay.", metadata={"year": 2025}))
+    ...     [found.text for found in index.as_retriever(similarity_top_k=1).retrieve("boat")]
+    ['The red boat lies at the quay.']
+    """
+    if isinstance(collection, LateInteractionVectorStore):
+        store = collection
+    else:
+        store = LateInteractionVectorStore(collection, group_by=group_by, found=found, best_segments=best_segments)
+    return LateInteractionIndex(
+        nodes=[],
+        objects=objects,
+        storage_context=StorageContext.from_defaults(vector_store=store),
+        transformations=None if transformations is None else list(transformations),
+        show_progress=show_progress,
+    )
+
+
+class LateInteractionIndex(VectorStoreIndex):
+    """LlamaIndex's VectorStoreIndex over a LateInteractionVectorStore, which embeds by itself.
+
+    All that nodes hold lies in the store: nothing is kept in the process beside it, nodes with a picture and no text
+    are stored too, and ``refresh_ref_docs`` knows what an earlier process has stored. ``update_ref_doc`` removes a
+    document's old nodes once the new ones are stored. ``as_retriever`` gives a LateInteractionRetriever.
+
+    Raises InvalidInput where the storage context has another store.
+    """
+
+    def __init__(
+        self,
+        nodes: Sequence[BaseNode] | None = None,
+        *,
+        storage_context: StorageContext | None = None,
+        transformations: list[TransformComponent] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        store = None if storage_context is None else storage_context.vector_store
+        if not isinstance(store, LateInteractionVectorStore):
+            raise InvalidInput(
+                "this index is over a LateInteractionVectorStore: as_index(collection), or "
+                f"storage_context=StorageContext.from_defaults(vector_store=store), not {type(store).__name__}"
+            )
+        self._store = store
+        kwargs["embed_model"] = EmbedInStore()
+        split = transformations or [KeepPages(each) for each in Settings.transformations]
+        super().__init__(nodes, storage_context=storage_context, transformations=split, **kwargs)
+
+    def as_retriever(self, **kwargs: Any) -> LateInteractionRetriever:
+        """A retriever, with LlamaIndex's own arguments for one, and those of LateInteractionRetriever.
+
+        These are ``similarity_top_k``, ``vector_store_query_mode`` or ``mode``, ``filters``, ``alpha``, ``doc_ids``,
+        ``node_ids``, and, also within ``vector_store_kwargs``, ``per_document``, ``mmr_threshold`` and
+        ``mmr_prefetch_k``. Others are not looked at: as LlamaIndex has it, those of engines come here too.
+        """
+        of_store = {**kwargs, **kwargs.get("vector_store_kwargs", {})}
+        return LateInteractionRetriever(
+            self._store.collection,
+            kwargs.get("similarity_top_k", TOP_K),
+            mode=kwargs.get("mode", kwargs.get("vector_store_query_mode")),
+            found=kwargs.get("found", self._store.found),
+            best_segments=kwargs.get("best_segments", self._store.best_segments),
+            callback_manager=kwargs.get("callback_manager", self._callback_manager),
+            object_map=self._object_map,
+            **{name: kwargs[name] for name in ("filters", "alpha", "doc_ids", "node_ids", "verbose") if name in kwargs},
+            **{name: of_store[name] for name in OF_STORES if name in of_store},
+        )
+
+    def build_index_from_nodes(self, nodes: Sequence[BaseNode], **insert_kwargs: Any) -> IndexDict:
+        """Store the nodes but for those that hold nothing, neither text nor picture, of which it warns."""
+        held = [node for node in nodes if has_picture(node) or node.get_content(metadata_mode=MetadataMode.EMBED)]
+        if len(held) < len(nodes):
+            warn(f"{len(nodes) - len(held)} of {len(nodes)} nodes have neither text nor picture and are left out")
+        return self._build_index_from_nodes(held, **insert_kwargs)
+
+    def _add_nodes_to_index(
+        self,
+        index_struct: IndexDict,  # noqa: ARG002 - LlamaIndex's signature
+        nodes: Sequence[BaseNode],
+        show_progress: bool = False,
+        **insert_kwargs: Any,
+    ) -> None:
+        # not into the index's own structure and docstore: as_retriever would then hide all other nodes
+        if nodes:
+            self._store.add(nodes, **({"show_progress": True} if show_progress else {}), **insert_kwargs)
+
+    async def _async_add_nodes_to_index(
+        self, index_struct: IndexDict, nodes: Sequence[BaseNode], show_progress: bool = False, **insert_kwargs: Any
+    ) -> None:
+        await asyncio.to_thread(self._add_nodes_to_index, index_struct, nodes, show_progress, **insert_kwargs)
+
+    def update_ref_doc(self, document: Document, **update_kwargs: Any) -> None:
+        """Store a document's new nodes, then remove those that it had and has no more."""
+        with self._callback_manager.as_trace("update_ref_doc"):
+            nodes = run_transformations([document], self._transformations, show_progress=self._show_progress)
+            self._replace(document, nodes, update_kwargs.get("insert_kwargs", {}))
+
+    async def aupdate_ref_doc(self, document: Document, **update_kwargs: Any) -> None:
+        """As ``update_ref_doc``, in a thread but for the transformations."""
+        with self._callback_manager.as_trace("aupdate_ref_doc"):
+            nodes = await arun_transformations([document], self._transformations, show_progress=self._show_progress)
+            await asyncio.to_thread(self._replace, document, nodes, update_kwargs.get("insert_kwargs", {}))
+
+    def _replace(self, document: Document, nodes: Sequence[BaseNode], insert_kwargs: dict[str, Any]) -> None:
+        before = set(self._store.node_ids(document.id_))
+        self.insert_nodes(nodes, **insert_kwargs)
+        self._store.delete_nodes(sorted(before - {node.node_id for node in nodes}))
+        self._docstore.set_document_hash(document.id_, document.hash)
+
+    def refresh_ref_docs(self, documents: Sequence[Document], **update_kwargs: Any) -> list[bool]:
+        """Store the documents that are new or have changed, and say of each whether it was one of these."""
+        self._recall(documents)
+        return super().refresh_ref_docs(documents, **update_kwargs)
+
+    async def arefresh_ref_docs(self, documents: Sequence[Document], **update_kwargs: Any) -> list[bool]:
+        """As ``refresh_ref_docs``, in a thread but for the transformations."""
+        await asyncio.to_thread(self._recall, documents)
+        return await super().arefresh_ref_docs(documents, **update_kwargs)
+
+    def _recall(self, documents: Sequence[Document]) -> None:
+        """Tell LlamaIndex of what the store holds, by this process or an earlier one, and of what it holds no more."""
+        for document in documents:
+            held = self._store.source_hash(document.id_)
+            if held is not None:
+                self._docstore.set_document_hash(document.id_, held)
+            else:
+                self._docstore.delete_document(document.id_, raise_error=False)

@@ -1,0 +1,91 @@
+"""The picture that a node has, in whatever field LlamaIndex keeps it."""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from binascii import Error as Base64Error
+from io import BytesIO
+from pathlib import Path
+
+from llama_index.core.base.llms.types import ImageBlock
+from llama_index.core.schema import BaseNode, ImageNode, Node
+from pydantic import AnyUrl
+
+from colmilvus.entity import ImageLike
+from colmilvus.errors import UnreadableFile
+from colmilvus.images import jpeg
+from colmilvus.passages import PIXELS
+from colmilvus.pdf import named_picture, page_image
+
+__all__ = ["has_picture", "is_of_page", "picture_block", "picture_of", "places"]
+
+
+def picture_of(node: BaseNode, *, fetched: bool) -> ImageLike | None:
+    """The node's picture: inline, the page of a file, a file, or, if it is to be ``fetched``, what lies at its address.
+
+    None where it has none. Raises UnreadableFile for a file or an address without one.
+    """
+    data, path, url = places(node)
+    if data:
+        return _decoded(node, data)
+    if path:
+        return named_picture(path) or Path(path)
+    if not url:
+        return None
+    return named_picture(url) or (_fetched(node, url) if fetched else None)
+
+
+def has_picture(node: BaseNode) -> bool:
+    """Whether the node says that it has a picture."""
+    return any(places(node))
+
+
+def is_of_page(node: BaseNode) -> bool:
+    """Whether the node's picture is the page of a file, as PageReader names it."""
+    return any(place is not None and page_image(place) is not None for place in places(node)[1:])
+
+
+def places(node: BaseNode) -> tuple[str | bytes | None, str | None, str | None]:
+    """The picture in base64, its path and its address, each None where the node has none."""
+    if isinstance(node, ImageNode):
+        return node.image, node.image_path, node.image_url
+    resource = node.image_resource if isinstance(node, Node) else None
+    if resource is None:
+        return None, None, None
+    return resource.data, _text(resource.path), _text(resource.url)
+
+
+def _text(place: object) -> str | None:
+    return None if place is None else str(place)
+
+
+def _decoded(node: BaseNode, data: str | bytes) -> bytes:
+    text = data if isinstance(data, str) else data.decode("ascii")
+    if text.startswith("data:"):
+        text = text.partition(",")[2]
+    try:
+        return b64decode("".join(text.split()), validate=True)
+    except (Base64Error, ValueError) as error:
+        raise UnreadableFile(f"the picture of node {node.node_id!r}", f"is not in base64: {error}") from error
+
+
+def _fetched(node: BaseNode, url: str) -> bytes:
+    """What lies at the address, fetched as LlamaIndex fetches it."""
+    try:
+        found = ImageNode(image_url=url).resolve_image()
+    except Exception as error:  # requests raises many kinds, and others for what is no address
+        raise UnreadableFile(url, f"the picture of node {node.node_id!r} cannot be fetched: {error}") from error
+    return found.read() if isinstance(found, BytesIO) else Path(found).read_bytes()
+
+
+def picture_block(node: BaseNode) -> list[ImageBlock]:
+    """The picture as a block for a model; none where there is none, a page of a file is drawn now."""
+    data, path, url = places(node)
+    if is_of_page(node):
+        image = picture_of(node, fetched=False)
+        return [] if image is None else [ImageBlock(image=jpeg(image, PIXELS), image_mimetype="image/jpeg")]
+    if data:
+        return [ImageBlock(image=_decoded(node, data), image_mimetype=getattr(node, "image_mimetype", None))]
+    if path:
+        return [ImageBlock(path=Path(path), image_mimetype=getattr(node, "image_mimetype", None))]
+    return [ImageBlock(url=AnyUrl(url), image_mimetype=getattr(node, "image_mimetype", None))] if url else []

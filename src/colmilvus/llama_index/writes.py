@@ -1,0 +1,73 @@
+"""How nodes are stored: whole, or as chunks of their documents."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+from llama_index.core.schema import BaseNode
+
+from colmilvus.chunks import Chunks, warn_of_unread
+from colmilvus.collection import Collection
+from colmilvus.embedder import reads_images
+from colmilvus.entity import Entity
+from colmilvus.errors import InvalidInput
+from colmilvus.gathering import group
+from colmilvus.llama_index.embedding import NodeEmbedder
+from colmilvus.llama_index.nodes import Pictures, begins_at, entity_of
+from colmilvus.llama_index.pictures import has_picture
+from colmilvus.report import AddReport
+
+__all__ = ["NodeWriter"]
+
+
+@dataclass(frozen=True)
+class NodeWriter:
+    """Stores nodes in a collection; ``is_grouped`` says whether those of one document are one entity."""
+
+    collection: Collection
+    chunks: Chunks
+    is_grouped: bool
+
+    def add(self, nodes: Sequence[BaseNode], *, progress: bool) -> list[str]:
+        """Store the nodes and return the ids of those that are held, in order."""
+        listed = list(nodes)
+        pictures = Pictures(seen=reads_images(self.collection.embedder), kept=self.collection.keeps_images)
+        entities = [entity_of(node, pictures) for node in listed]
+        _check_once(entities)
+        for entity in entities:
+            self.collection.check(entity)
+        parts = {node.node_id for node in listed if self.is_grouped and node.ref_doc_id and not has_picture(node)}
+        whole = [entity for entity in entities if entity.id not in parts]
+        chunks = [
+            replace(entity, image=None, internal={**entity.internal, **begins_at(node)})
+            for node, entity in zip(listed, entities, strict=True)
+            if entity.id in parts
+        ]
+        store = partial(self._store, progress=progress)
+        held = {*self._add_whole(whole, progress), *(self.chunks.add(group(chunks), store) if chunks else ())}
+        return [entity.id for entity in entities if entity.id in held]
+
+    def _add_whole(self, entities: Sequence[Entity], progress: bool) -> list[str]:
+        if not entities:
+            return []
+        names = [entity.id for entity in entities]
+        self.chunks.check_whole(names)
+        report = self._store(entities, progress=progress)
+        warn_of_unread(report)
+        missing = {problem.id for problem in (*report.unreadable, *report.failed)}
+        return [name for name in names if name not in missing]
+
+    def _store(self, entities: Sequence[Entity], *, progress: bool) -> AddReport:
+        embedder = self.collection.embedder
+        wrapped = None if embedder is None else NodeEmbedder(embedder)
+        return self.collection.add(entities, progress=progress, embedder=wrapped)
+
+
+def _check_once(entities: Sequence[Entity]) -> None:
+    seen: set[str] = set()
+    for entity in entities:
+        if entity.id in seen:
+            raise InvalidInput(f"two nodes have the id {entity.id!r}; give each its own, or leave one out")
+        seen.add(entity.id)
