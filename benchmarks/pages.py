@@ -38,7 +38,6 @@ from colmilvus.errors import ColmilvusError
 from colmilvus.pdf import read_pages
 
 MODES: tuple[SearchMode, ...] = get_args(SearchMode)
-IMPORTS = 5
 ROUNDS = 5
 
 
@@ -68,6 +67,7 @@ def main() -> None:
         parser.error(str(error))
     try:
         measure(folder, expected, questions, given.k, choose(given.embedder).make())
+        print_import_time(given.imports)
     except ColmilvusError as error:
         parser.exit(2, f"{error}\n")
 
@@ -80,6 +80,7 @@ def make_parser() -> argparse.ArgumentParser:
     help_k = "question found if an answer is among the first K"
     parser.add_argument("--embedder", default="static", metavar="NAME", help=f"{FORMS}; static if not given")
     parser.add_argument("--k", type=int, nargs="+", default=[1, 5, 10], metavar="K", help=help_k)
+    parser.add_argument("--imports", type=int, default=5, help="how often the import of colmilvus is measured (5)")
     return parser
 
 
@@ -98,7 +99,6 @@ def measure(
             print(f"{collection.count()} of {sum(expected.values())} pages, {len(questions)} questions. {report}\n")
             print_table(collection, questions, cutoffs)
     print(f"\nread and indexed in {indexing:.1f} s, a new database included, the loading of the embedder not")
-    print(f"import of colmilvus after pymilvus: {import_seconds():.2f} s (median of {IMPORTS})")
 
 
 def read_expected(path: Path) -> dict[str, int]:
@@ -163,10 +163,11 @@ def median_seconds(calls: Sequence[Callable[[], object]]) -> float:
     return statistics.median(durations)
 
 
-def import_seconds() -> float:
+def print_import_time(rounds: int) -> None:
     code = "import pymilvus, time; t = time.perf_counter(); import colmilvus; print(time.perf_counter() - t)"
-    runs = [subprocess.run([sys.executable, "-c", code], capture_output=True, check=True) for _ in range(IMPORTS)]
-    return statistics.median(float(run.stdout) for run in runs)
+    runs = [subprocess.run([sys.executable, "-c", code], capture_output=True, check=True) for _ in range(rounds)]
+    seconds = statistics.median(float(run.stdout) for run in runs)
+    print(f"import of colmilvus after pymilvus: {seconds:.2f} s (median of {rounds})")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from benchmarks import pages
 
 from tests.documents import PRELUDE, ROOT
 from tests.pdfs import text_pdf
@@ -21,6 +22,25 @@ def run(*arguments: str | Path, benchmark: str = "pages", path: Path = ROOT) -> 
     environment["PYTHONPATH"] = f"{path}{os.pathsep}{ROOT}"
     command = [sys.executable, "-m", f"benchmarks.{benchmark}", *map(str, arguments)]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=280, check=False)
+
+
+Told = tuple[int, str, str]
+
+
+@pytest.fixture
+def ended(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Told]:
+    """How the benchmark of pages ends that measures nothing: its exit code, and what it wrote to both streams."""
+    monkeypatch.delenv("COLMILVUS_PAGES", raising=False)
+
+    def end(*arguments: str | Path) -> Told:
+        monkeypatch.setattr(sys, "argv", ["pages", *map(str, arguments)])
+        with pytest.raises(SystemExit) as told:
+            pages.main()
+        code = told.value.code
+        assert isinstance(code, int)
+        return code, *capsys.readouterr()
+
+    return end
 
 
 def figures(line: str) -> list[float]:
@@ -35,7 +55,7 @@ def write(folder: Path, **question: object) -> None:
 
 def test_the_benchmark_counts_the_questions_that_are_answered(tmp_path: Path) -> None:
     write(tmp_path, id="1", query="Which seals do sharks hunt?", doc="sea.pdf", pages=[2])
-    done = run(tmp_path, "--k", "1")
+    done = run(tmp_path, "--k", "1", "--imports", "1")
     assert done.returncode == 0, done.stderr
     table = [line.split() for line in done.stdout.splitlines()]
     assert ["2", "of", "2", "pages,", "1", "questions.", "2", "added"] in table
@@ -45,23 +65,24 @@ def test_the_benchmark_counts_the_questions_that_are_answered(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("folder", [[], [""]])
-def test_without_a_folder_the_benchmark_says_how_it_is_used(folder: list[str]) -> None:
-    done = run(*folder)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("usage:")
-    assert "FOLDER is missing" in done.stderr
+def test_without_a_folder_the_benchmark_says_how_it_is_used(ended: Callable[..., Told], folder: list[str]) -> None:
+    code, out, err = ended(*folder)
+    assert (code, out) == (2, "")
+    assert err.startswith("usage:")
+    assert "FOLDER is missing" in err
 
 
-def test_a_folder_without_questions_is_named_with_where_their_format_is_told(tmp_path: Path) -> None:
+def test_a_folder_without_questions_is_named_with_where_their_format_is_told(
+    ended: Callable[..., Told], tmp_path: Path
+) -> None:
     write(tmp_path, id="1", query="sharks", doc="sea.pdf")
-    assert "qrels.jsonl, line 1 is no question as --help has it: KeyError('pages')" in run(tmp_path).stderr
+    assert "qrels.jsonl, line 1 is no question as --help has it: KeyError('pages')" in ended(tmp_path)[2]
     for name in ("qrels.jsonl", "pages.json"):
         (tmp_path / name).unlink()
-        done = run(tmp_path)
-        assert done.returncode == 2
-        assert f"{tmp_path / name}: " in done.stderr
-        assert "Traceback" not in done.stderr
-    assert '"pages": [3, 4]}' in run("--help").stdout
+        code, _, err = ended(tmp_path)
+        assert code == 2
+        assert f"{tmp_path / name}: " in err
+    assert '"pages": [3, 4]}' in ended("--help")[1]
 
 
 def test_the_steps_of_adding_are_measured_apart_and_at_once() -> None:
