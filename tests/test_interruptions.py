@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import linecache
+import multiprocessing
 import os
 import signal
 import socket
@@ -12,6 +14,8 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +27,7 @@ import colmilvus
 from colmilvus import Collection, Entity, MultiVector, Segment, maxsim
 from colmilvus.pdf import read_pages
 from tests.pdfs import text_pdf
-from tests.words import WordEmbedder
+from tests.words import VOCABULARY, WordEmbedder
 
 OURS = f"{Path(colmilvus.__file__).parent}{os.sep}"
 ENGINE = f"{OURS}embedded{os.sep}"
@@ -309,43 +313,48 @@ def test_an_older_add_removes_nothing_of_a_newer_one(database: Path, words: Word
         assert [entity.version for entity in collection.get(["d#0", "d#1", "d#2"])] == ["3"] * 3
 
 
-WRITER = """
-import sys, threading
-sys.path.insert(0, sys.argv[2])
-from colmilvus import Collection, Entity
-from tests.words import WordEmbedder, VOCABULARY
-notes = Collection("notes", WordEmbedder(), uri=sys.argv[1])
-told = threading.Lock()
-start = int(sys.argv[3])
-def work(worker):
-    for number in range(10_000):
-        text = " ".join(VOCABULARY[(worker + number + n) % 12] for n in range(1 + number % 5))
-        notes.add([Entity(f"{start}-{worker}-{number}", text)])
-        with told:
-            print(f"{start}-{worker}-{number}\t{text}", flush=True)
-        notes.search(text, k=3)
-for worker in range(8):
-    threading.Thread(target=work, args=(worker,)).start()
-"""
+def write_until_killed(database: str, turn: int, told: Connection) -> None:
+    """Add and search in eight threads, and tell of each entity that was acknowledged: (id, text)."""
+    notes = Collection("notes", WordEmbedder(), uri=database)
+    pipe = threading.Lock()
+
+    def work(worker: int) -> None:
+        for number in range(10_000):
+            text = " ".join(VOCABULARY[(worker + number + n) % 12] for n in range(1 + number % 5))
+            notes.add([Entity(f"{turn}-{worker}-{number}", text)])
+            with pipe:
+                told.send((f"{turn}-{worker}-{number}", text))
+            notes.search(text, k=3)
+
+    in_threads(*(partial(work, worker) for worker in range(8)))
+
+
+def acknowledged_until_killed(database: Path, turn: int, entities: int) -> dict[str, str]:
+    """What a process told until it was killed, after so many entities; it is forked from one that has imported all."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["colmilvus.embedded.server", __name__])
+    heard, told = context.Pipe(duplex=False)
+    process = context.Process(target=write_until_killed, args=(str(database), turn, told))
+    process.start()
+    told.close()
+    with heard:
+        acknowledged = dict(heard.recv() for _ in range(entities))
+        process.kill()
+        with contextlib.suppress(EOFError, OSError):
+            while True:
+                name, text = heard.recv()
+                acknowledged[name] = text
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    return acknowledged
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
 def test_what_add_acknowledged_is_there_after_a_kill(database: Path, words: WordEmbedder) -> None:
     """Eight threads add and search; six rounds on one database, each killed after another number of entities."""
     acknowledged: dict[str, str] = {}
-    root = str(Path(__file__).parents[1])
     for turn in range(6):
-        command = [sys.executable, "-c", WRITER, str(database), root, str(turn)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
-            assert child.stdout is not None
-            for _, line in zip(range(20 + 37 * turn % 90), child.stdout, strict=False):
-                name, text = line.rstrip("\n").split("\t")
-                acknowledged[name] = text
-            os.kill(child.pid, signal.SIGKILL)
-            for line in child.stdout:
-                if line.endswith("\n"):
-                    name, text = line.rstrip("\n").split("\t")
-                    acknowledged[name] = text
+        acknowledged |= acknowledged_until_killed(database, turn, 20 + 37 * turn % 90)
         with Collection("notes", words, uri=database) as notes:
             found = {entity.id: entity.text for entity in notes.get(list(acknowledged))}
             vectors = notes.multi_vectors(list(acknowledged))
