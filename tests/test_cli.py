@@ -517,7 +517,14 @@ def test_the_program_tells_its_version_and_helps(run: Command) -> None:
 
 def test_the_program_writes_results_to_stdout_only_and_ends_quietly_with_its_reader(library: Path) -> None:
     here = library.parent
-    assert finished(program("index", "library", cwd=here, PYTHONWARNINGS="default")).code == 0
+    for arguments in (["index", "library"], ["search", "sharks"], ["search", "sharks", "--json"], ["info"]):
+        process = program(*arguments, cwd=here, PYTHONWARNINGS="default")
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.wait(60) == 0
+        assert process.stderr is not None
+        with process.stderr as told:
+            assert told.read() == ""
     searched = finished(program("search", "sharks", "--json", "--k", "1", cwd=here, PYTHONIOENCODING="ascii"))
     assert (searched.code, searched.err) == (0, ""), searched
     assert searched.objects[0]["text"] == SHARKS
@@ -525,14 +532,6 @@ def test_the_program_writes_results_to_stdout_only_and_ends_quietly_with_its_rea
     assert (wrong.code, wrong.out) == (2, ""), wrong
     assert wrong.err.startswith("colmilvus: ")
     assert "Traceback" not in wrong.err
-    for arguments in (["search", "sharks"], ["search", "sharks", "--json"], ["info"], ["index", "library"]):
-        process = program(*arguments, cwd=here)
-        assert process.stdout is not None
-        process.stdout.close()
-        assert process.wait(60) == 0
-        assert process.stderr is not None
-        with process.stderr as told:
-            assert told.read() == ""
 
 
 def test_colours_are_for_terminals_and_can_be_turned_off(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,8 +35,10 @@ from tests.embedded.pages import FIELD, count, create, draw, expected, index, qu
 @pytest.fixture(autouse=True)
 def _nothing_is_left_running() -> Iterator[None]:
     before = threads()
+    gc.freeze()  # what lies in memory from before is not searched for what this test leaves there
     yield
     gc.collect()
+    gc.unfreeze()
     end = time.monotonic() + 10
     while time.monotonic() < end and threads() - before:
         time.sleep(0.01)

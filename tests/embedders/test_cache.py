@@ -223,7 +223,7 @@ from tests.words import WordEmbedder
 embedder = WordEmbedder()
 outer = cached(embedder, sys.argv[1], max_bytes=60_000)
 for _ in range(3):
-    for number in range(200):
+    for number in range(100):
         (answer,) = outer.embed_entities([Entity("a", "red " * (1 + number))])
         assert isinstance(answer, MultiVector) and len(answer) == 1 + number
 print(embedder.embedded)

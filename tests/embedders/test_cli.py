@@ -6,7 +6,10 @@ import inspect
 import json
 import os
 import shutil
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +26,7 @@ from tests.embedders.cohere_server import KEY, CohereServer
 from tests.embedders.hub import Hub, serve_hub
 from tests.embedders.test_colpali import page
 from tests.pdfs import text_pdf
-from tests.test_cli import finished, program
+from tests.test_cli import Result
 
 Folder = Callable[[str], Path]
 
@@ -53,6 +56,38 @@ def found(*arguments: str) -> list[dict[str, Any]]:
     code, out, err = run("search", "--json", *arguments)
     assert code == 0, err
     return [json.loads(line) for line in out.splitlines()]
+
+
+COMMANDS = """
+import json, sys
+from typer.testing import CliRunner
+from colmilvus.cli.app import app
+for line in sys.stdin:
+    done = CliRunner().invoke(app, json.loads(line), prog_name="colmilvus")
+    print(json.dumps([done.exit_code, done.stdout, done.stderr]), flush=True)
+"""
+
+
+@contextmanager
+def commands(folder: Path, **settings: str) -> Iterator[Callable[..., Result]]:
+    """Runs commands in one process with an environment of its own, for the import of the models' libraries is slow."""
+    with subprocess.Popen(
+        [sys.executable, "-c", COMMANDS],
+        cwd=folder,
+        env={**os.environ, **settings},
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        asks, answers = process.stdin, process.stdout
+
+        def run_there(*arguments: str) -> Result:
+            print(json.dumps(arguments), file=asks, flush=True)
+            return Result(*json.loads(answers.readline()))
+
+        yield run_there
 
 
 @pytest.mark.usefixtures("here")
@@ -130,17 +165,18 @@ class TestRemembered:
         (here / "shim" / "sitecustomize.py").write_text(PRELUDE)
         environment = {"HF_HOME": str(here / "home"), "HF_HUB_OFFLINE": "0"}
         environment["PYTHONPATH"] = f"{here / 'shim'}{os.pathsep}{ROOT}"
-        with serve_hub(Hub({"owner/small": {"main": encoder("single_vector")}})) as hub:
-            environment["HF_ENDPOINT"] = hub.address
-            named = ["--embedder", "segments:owner/small"]
-            indexed = finished(program("index", "sea.pdf", *named, cwd=here, **environment))
+        with (
+            serve_hub(Hub({"owner/small": {"main": encoder("single_vector")}})) as hub,
+            commands(here, HF_ENDPOINT=hub.address, **environment) as run_there,
+        ):
+            indexed = run_there("index", "sea.pdf", "--embedder", "segments:owner/small")
             assert indexed.code == 0, indexed.err
             asked = len(hub.asked)
             assert asked > 0
-            searched = finished(program("search", "sharks", "--json", cwd=here, **environment))
+            searched = run_there("search", "sharks", "--json")
             assert (searched.code, len(searched.objects)) == (0, 2), searched.err
             assert "--embedder segments:owner/small" in searched.err
-            assert finished(program("index", "sea.pdf", cwd=here, **environment)).code == 0
+            assert run_there("index", "sea.pdf").code == 0
             assert len(hub.asked) == asked
 
     def test_what_it_was_made_with_is_named_also_where_a_key_is_missing(self, monkeypatch: pytest.MonkeyPatch) -> None:

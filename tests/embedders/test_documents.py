@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from examples.sample_reports import draw_reports
-
 from tests.documents import MINILM, ROOT, run_python
+from tests.pdfs import text_pdf
 
 
 def test_the_python_of_the_guide_runs_from_top_to_bottom(
     tmp_path: Path, checkpoint: Callable[[str], Path], encoder: Callable[[str], Path]
 ) -> None:
     folder = tmp_path / "work"
-    folder.mkdir()
-    draw_reports(folder / "reports")
+    (folder / "reports").mkdir(parents=True)
+    (folder / "reports" / "sea.pdf").write_bytes(text_pdf([f"Page {number} of 5" for number in range(1, 6)]))
     models = {
         "vidore/colSmol-256M": checkpoint("ColIdefics3"),
         "lightonai/GTE-ModernColBERT-v1": encoder("pylate"),

@@ -121,7 +121,7 @@ class TestTexts:
         assert embedder.embed_entities([]) == []
 
     def test_several_threads_share_one_model(self, embedder: MultiVectorEmbedder) -> None:
-        entities = [Entity(str(n), f"{n} {LONG * (1 + n % 3)}") for n in range(6)]
+        entities = [Entity(str(n), f"{n} {LONG[:75] * (1 + n % 3)}") for n in range(6)]
         expected = embedder.embed_entities(entities)
         asked = embedder.embed_queries(TEXTS[2:])
         wrong: list[object] = []
