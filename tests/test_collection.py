@@ -861,6 +861,6 @@ def test_the_part_of_late_interaction_in_a_hybrid_search(notes: Collection) -> N
     assert notes.search("sea sky", mode="hybrid", weight=0.5) == notes.search("sea sky", mode="hybrid")
     for wrong in (1.5, -0.1, True, "half"):
         with pytest.raises(InvalidQuery, match="weight is a number from 0"):
-            notes.search("red", mode="hybrid", weight=wrong)  # type: ignore[arg-type]  # a tested mistake
+            notes.search("red", mode="hybrid", weight=wrong)  # type: ignore[call-overload]  # a tested mistake
     with pytest.raises(InvalidQuery, match="weight is for mode='hybrid'"):
         notes.search("red", weight=0.5)

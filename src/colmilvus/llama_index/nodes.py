@@ -90,7 +90,7 @@ def entity_of(node: BaseNode, pictures: Pictures) -> Entity:
     """The entity that a node is stored as.
 
     Its document is the node's source document (``ref_doc_id``), for a page the file that it is of. Raises InvalidEntity
-    for a node whose fields JSON cannot hold, and UnreadableFile for a picture that is not there.
+    for a node whose fields JSON cannot hold, and UnreadableFile for a picture that cannot be had.
     """
     if not isinstance(node, BaseNode):
         raise InvalidInput(f"this takes LlamaIndex's nodes, not {type(node).__name__}")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from base64 import b64decode
 from binascii import Error as Base64Error
-from io import BytesIO
 from pathlib import Path
 
+import requests
 from llama_index.core.base.llms.types import ImageBlock
 from llama_index.core.schema import BaseNode, ImageNode, Node
 from pydantic import AnyUrl
@@ -19,6 +19,9 @@ from colmilvus.pdf import named_picture, page_image
 
 __all__ = ["has_picture", "is_of_page", "picture_block", "picture_of", "places"]
 
+SECONDS = 60
+"""How long an address may take to answer, as LlamaIndex has it."""
+
 
 def picture_of(node: BaseNode, *, fetched: bool) -> ImageLike | None:
     """The node's picture: inline, the page of a file, a file, or, if it is to be ``fetched``, what lies at its address.
@@ -27,12 +30,12 @@ def picture_of(node: BaseNode, *, fetched: bool) -> ImageLike | None:
     """
     data, path, url = places(node)
     if data:
-        return _decoded(node, data)
+        return _decoded(data)
     if path:
         return named_picture(path) or Path(path)
     if not url:
         return None
-    return named_picture(url) or (_fetched(node, url) if fetched else None)
+    return named_picture(url) or (_fetched(url) if fetched else None)
 
 
 def has_picture(node: BaseNode) -> bool:
@@ -41,7 +44,9 @@ def has_picture(node: BaseNode) -> bool:
 
 
 def is_of_page(node: BaseNode) -> bool:
-    """Whether the node's picture is the page of a file, as PageReader names it."""
+    """Whether the node's picture is the page of a file, as PageReader names it or carries it along."""
+    if isinstance(getattr(node, "document", None), str):
+        return has_picture(node)
     return any(place is not None and page_image(place) is not None for place in places(node)[1:])
 
 
@@ -59,23 +64,24 @@ def _text(place: object) -> str | None:
     return None if place is None else str(place)
 
 
-def _decoded(node: BaseNode, data: str | bytes) -> bytes:
+def _decoded(data: str | bytes) -> bytes:
     text = data if isinstance(data, str) else data.decode("ascii")
     if text.startswith("data:"):
         text = text.partition(",")[2]
     try:
         return b64decode("".join(text.split()), validate=True)
     except (Base64Error, ValueError) as error:
-        raise UnreadableFile(f"the picture of node {node.node_id!r}", f"is not in base64: {error}") from error
+        raise UnreadableFile("its picture", f"is not in base64: {error}") from error
 
 
-def _fetched(node: BaseNode, url: str) -> bytes:
-    """What lies at the address, fetched as LlamaIndex fetches it."""
+def _fetched(url: str) -> bytes:
+    """What lies at the address; LlamaIndex itself would take a page that says "not found" for the picture."""
     try:
-        found = ImageNode(image_url=url).resolve_image()
-    except Exception as error:  # requests raises many kinds, and others for what is no address
-        raise UnreadableFile(url, f"the picture of node {node.node_id!r} cannot be fetched: {error}") from error
-    return found.read() if isinstance(found, BytesIO) else Path(found).read_bytes()
+        answer = requests.get(url, timeout=SECONDS)
+        answer.raise_for_status()
+    except requests.RequestException as error:
+        raise UnreadableFile(url, f"the picture cannot be fetched: {error}") from error
+    return answer.content
 
 
 def picture_block(node: BaseNode) -> list[ImageBlock]:
@@ -85,7 +91,7 @@ def picture_block(node: BaseNode) -> list[ImageBlock]:
         image = picture_of(node, fetched=False)
         return [] if image is None else [ImageBlock(image=jpeg(image, PIXELS), image_mimetype="image/jpeg")]
     if data:
-        return [ImageBlock(image=_decoded(node, data), image_mimetype=getattr(node, "image_mimetype", None))]
+        return [ImageBlock(image=_decoded(data), image_mimetype=getattr(node, "image_mimetype", None))]
     if path:
         return [ImageBlock(path=Path(path), image_mimetype=getattr(node, "image_mimetype", None))]
     return [ImageBlock(url=AnyUrl(url), image_mimetype=getattr(node, "image_mimetype", None))] if url else []

@@ -82,17 +82,18 @@ class NodeSearch:
         check_top_k(self.similarity_top_k)
         check_found(self.found, self.best_segments)
         mode = self._mode()
-        told: dict[str, Any] = {} if mode == "mmr" else {"weight": self._weight(mode)}
+        weight = self._weight(mode)
         self.collection.check_search(
             self.similarity_top_k,
             filter=self._filter(),
             mode="late_interaction" if mode == "mmr" else mode,
             per_document=self.per_document,
-            **told,
+            weight=weight,
         )
 
     def _hits(self, query: Query | MultiVector) -> list[Hit]:
         mode = self._mode()
+        weight = self._weight(mode)
         if mode == "mmr":
             return self.collection.search_diverse(
                 query,
@@ -108,7 +109,7 @@ class NodeSearch:
             filter=self._filter(),
             mode=mode,
             per_document=self.per_document,
-            weight=self._weight(mode),
+            weight=weight,
         )
 
     def _mode(self) -> Any:

@@ -121,9 +121,9 @@ class LateInteractionVectorStore(BasePydanticVectorStore):
         """Add nodes, or replace those under the same ids, and return the ids of all that are stored, in order.
 
         What is stored already as it is, is left alone and not embedded again; the nodes' own embeddings are not used.
-        ``show_progress=True`` shows a bar. Before anything is stored, raises InvalidInput for an id that comes twice
-        and an unknown argument, InvalidEntity for what a Milvus server would not take, and UnreadableFile for a picture
-        that is not there. What the embedder cannot read, such as a blank text, is left out with a warning.
+        ``show_progress=True`` shows a bar. What cannot be read, such as a picture that is not there, or a blank text,
+        is left out with a warning. Before anything is stored, raises InvalidInput for an id that comes twice and an
+        unknown argument, and InvalidEntity for what a Milvus server would not take.
         """
         if unknown := sorted(kwargs.keys() - {"show_progress"}):
             raise InvalidInput(f"no argument {', '.join(unknown)} of add; there is show_progress")

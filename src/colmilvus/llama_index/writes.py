@@ -12,7 +12,7 @@ from colmilvus.chunks import Chunks, warn_of_unread
 from colmilvus.collection import Collection
 from colmilvus.embedder import reads_images
 from colmilvus.entity import Entity
-from colmilvus.errors import InvalidInput
+from colmilvus.errors import InvalidInput, UnreadableFile, warn
 from colmilvus.gathering import group
 from colmilvus.llama_index.embedding import NodeEmbedder
 from colmilvus.llama_index.nodes import Pictures, begins_at, entity_of
@@ -32,9 +32,7 @@ class NodeWriter:
 
     def add(self, nodes: Sequence[BaseNode], *, progress: bool) -> list[str]:
         """Store the nodes and return the ids of those that are held, in order."""
-        listed = list(nodes)
-        pictures = Pictures(seen=reads_images(self.collection.embedder), kept=self.collection.keeps_images)
-        entities = [entity_of(node, pictures) for node in listed]
+        listed, entities = self._readable(nodes)
         _check_once(entities)
         for entity in entities:
             self.collection.check(entity)
@@ -48,6 +46,19 @@ class NodeWriter:
         store = partial(self._store, progress=progress)
         held = {*self._add_whole(whole, progress), *(self.chunks.add(group(chunks), store) if chunks else ())}
         return [entity.id for entity in entities if entity.id in held]
+
+    def _readable(self, nodes: Sequence[BaseNode]) -> tuple[list[BaseNode], list[Entity]]:
+        """The nodes whose pictures can be had, with the entities that they become; of others it warns."""
+        pictures = Pictures(seen=reads_images(self.collection.embedder), kept=self.collection.keeps_images)
+        listed: list[BaseNode] = []
+        entities: list[Entity] = []
+        for node in nodes:
+            try:
+                entities.append(entity_of(node, pictures))
+                listed.append(node)
+            except UnreadableFile as error:
+                warn(f"node {node.node_id!r} is not stored: {error}")
+        return listed, entities
 
     def _add_whole(self, entities: Sequence[Entity], progress: bool) -> list[str]:
         if not entities:

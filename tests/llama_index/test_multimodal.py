@@ -11,13 +11,14 @@ from PIL import Image
 pytest.importorskip("llama_index.core.chat_engine.multi_modal_context", reason="no such engine")
 
 from llama_index.core.base.llms.types import ContentBlock, ImageBlock, TextBlock
+from llama_index.core.chat_engine.multi_modal_condense_plus_context import MultiModalCondensePlusContextChatEngine
 from llama_index.core.chat_engine.multi_modal_context import MultiModalContextChatEngine
 from llama_index.core.llms.mock import MockLLMWithChatMemoryOfLastCall
 from llama_index.core.memory import ChatMemoryBuffer
-from llama_index.core.query_engine import RetrieverQueryEngine
+from llama_index.core.query_engine import CitationQueryEngine, RetrieverQueryEngine
 
 from colmilvus import Collection, Entity
-from colmilvus.llama_index import LateInteractionRetriever
+from colmilvus.llama_index import LateInteractionRetriever, as_index
 from tests.words import WordEmbedder
 
 RED = Image.new("RGB", (4, 4), "red")
@@ -65,3 +66,25 @@ def test_a_chat_engine_for_models_that_see_hands_over_the_picture(illustrated: C
     texts = [block.text for block in shown_to(llm) if isinstance(block, TextBlock)]
     assert len(pictures) == 1
     assert any("red sky" in text for text in texts)
+
+
+async def test_a_chat_engine_that_rewrites_questions_hands_over_the_picture(illustrated: Collection) -> None:
+    llm = MockLLMWithChatMemoryOfLastCall(max_tokens=None, is_chat_model=True)
+    memory = ChatMemoryBuffer.from_defaults(token_limit=3000)
+    engine = MultiModalCondensePlusContextChatEngine.from_defaults(
+        LateInteractionRetriever(illustrated, 1), multi_modal_llm=llm, memory=memory
+    )
+
+    for response in (engine.chat("red sea"), await engine.achat("red sea")):
+        assert [node.node_id for node in response.source_nodes] == ["p#1"]
+        assert len([block for block in shown_to(llm) if isinstance(block, ImageBlock)]) == 1
+
+
+def test_a_citation_engine_for_models_that_see_hands_over_the_picture(illustrated: Collection) -> None:
+    llm = MockLLMWithChatMemoryOfLastCall(max_tokens=None, is_chat_model=True)
+    engine = CitationQueryEngine.from_args(as_index(illustrated), llm=llm, similarity_top_k=1, multimodal=True)
+
+    engine.query("red sea")
+
+    assert len([block for block in shown_to(llm) if isinstance(block, ImageBlock)]) == 1
+    assert any("red sea" in block.text for block in shown_to(llm) if isinstance(block, TextBlock))

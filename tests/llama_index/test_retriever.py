@@ -1,4 +1,4 @@
-"""LlamaIndex's retriever: in query engines, chat engines and tools, in an event loop, and what it refuses."""
+"""LlamaIndex's retriever: what comes out of it, what is seen of it, and what it refuses."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import asyncio
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from llama_index.core.base.llms.types import ImageBlock, TextBlock
 from llama_index.core.callbacks import CallbackManager, CBEventType, LlamaDebugHandler
@@ -28,20 +27,18 @@ from llama_index.core.schema import (
 )
 from llama_index.core.settings import Settings
 from llama_index.core.tools import RetrieverTool
-from llama_index.core.vector_stores.types import FilterCondition, FilterOperator, MetadataFilter, MetadataFilters
-from llama_index.core.vector_stores.utils import build_metadata_filter_fn, metadata_dict_to_node, node_to_metadata_dict
+from llama_index.core.vector_stores.utils import metadata_dict_to_node, node_to_metadata_dict
 from llama_index_instrumentation import get_dispatcher
 from PIL import Image
 
 from colmilvus import Collection, Entity, MultiVector
-from colmilvus.embedder import Query, Setting
-from colmilvus.entity import Metric
-from colmilvus.errors import InvalidFilter, InvalidQuery, Unsupported
+from colmilvus.embedder import Query
+from colmilvus.errors import InvalidQuery
 from colmilvus.llama_index import LateInteractionRetriever, PageNode
-from tests.pdfs import text_pdf
+from tests.colours import ColourEmbedder
 from tests.words import WordEmbedder
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PAGES = [
     Entity("a#1", "red sea", document="a", metadata={"source": "a", "page": 1, "tags": ["wet"], "note": ""}),
     Entity("a#2", "red sea bird", document="a", metadata={"source": "a", "page": 2, "tags": ["wet", "air"]}),
@@ -64,26 +61,6 @@ class WaitingEmbedder(WordEmbedder):
         self.asked.set()
         assert self.go_on.wait(timeout=20)
         return super().embed_queries(queries)
-
-
-class ColourEmbedder:
-    """Embeds a picture as its colour, and a text as the colour that it names."""
-
-    name, dim = "colours", 3
-    metric: Metric = "COSINE"
-
-    def __init__(self) -> None:
-        self.settings: Mapping[str, Setting] = {}
-
-    def embed_entities(self, entities: Sequence[Entity]) -> list[MultiVector]:
-        return [self._colour(entity.image) for entity in entities]
-
-    def embed_queries(self, queries: Sequence[Query]) -> list[MultiVector]:
-        return [self._colour(Image.new("RGB", (1, 1), query) if isinstance(query, str) else query) for query in queries]
-
-    def _colour(self, picture: Any) -> MultiVector:
-        image = Image.open(picture) if isinstance(picture, str | Path) else picture
-        return MultiVector(np.asarray(image.convert("RGB"), np.float32).reshape(-1, 3).mean(axis=0, keepdims=True))
 
 
 @pytest.fixture(scope="module")
@@ -320,75 +297,6 @@ async def test_a_blank_question_is_refused(pages: Collection, question: str | Qu
         await LateInteractionRetriever(pages).aretrieve(question)
 
 
-def where(key: str, operator: str, value: Any = None) -> MetadataFilter:
-    return MetadataFilter(key=key, operator=FilterOperator(operator), value=value)
-
-
-TESTS = [
-    where("source", "==", "a"),
-    where("source", "!=", "a"),
-    where("page", ">", 1),
-    where("page", ">=", 2),
-    where("page", "<", 2.5),
-    where("page", "<=", 1),
-    where("page", "in", [1, 3]),
-    where("source", "nin", ["b", "d"]),
-    where("tags", "any", ["air", "dry"]),
-    where("tags", "all", ["wet", "air"]),
-    where("tags", "contains", "wet"),
-    where("note", "is_empty"),
-    where("$odd", "==", 1),
-]
-
-
-@pytest.mark.parametrize("condition", list(FilterCondition))
-def test_metadata_filters_find_what_llama_index_itself_would_find(
-    pages: Collection, condition: FilterCondition
-) -> None:
-    unequal = MetadataFilters(filters=[where("absent", "!=", 0)])
-    if not build_metadata_filter_fn(lambda _: {}, unequal)("node"):
-        pytest.skip("in this llama-index-core a missing key is not unequal")
-    metadata = {page.id: page.metadata for page in PAGES}
-    for first, second in zip(TESTS, [*TESTS[3:], *TESTS[:3]], strict=True):
-        for filters in (
-            MetadataFilters(filters=list(tests), condition=condition) for tests in ([first], [first, second])
-        ):
-            expected = filter(build_metadata_filter_fn(metadata.__getitem__, filters), metadata)
-
-            found = LateInteractionRetriever(pages, len(PAGES), filters=filters).retrieve("red")
-
-            assert sorted(ids(found)) == sorted(expected), filters
-
-
-def test_text_in_metadata_is_matched_with_its_case(pages: Collection) -> None:
-    def found(text: str) -> list[str]:
-        filters = MetadataFilters(filters=[where("note", "text_match", text)])
-        return sorted(ids(LateInteractionRetriever(pages, filters=filters).retrieve("red")))
-
-    assert found("tall") == ["b#1", "c"]
-    assert found("and blue") == ["c"]
-    assert found("Tall") == []
-
-
-def test_metadata_filters_may_be_nested(pages: Collection) -> None:
-    either = MetadataFilters(filters=[where("page", "==", 2), where("page", "==", 2.5)], condition=FilterCondition.OR)
-    neither = MetadataFilters(filters=[where("source", "==", "a")], condition=FilterCondition.NOT)
-
-    both = MetadataFilters(filters=[either, neither])
-
-    assert sorted(ids(LateInteractionRetriever(pages, filters=both).retrieve("red"))) == ["b#2", "c"]
-    assert len(LateInteractionRetriever(pages, 5, filters=MetadataFilters(filters=[])).retrieve("red")) == 5
-
-
-def test_a_filter_that_cannot_be_said_is_refused_by_name(pages: Collection) -> None:
-    with pytest.raises(Unsupported, match="TEXT_MATCH_INSENSITIVE on 'note'"):
-        LateInteractionRetriever(
-            pages, filters=MetadataFilters(filters=[where("note", "text_match_insensitive", "TALL")])
-        )
-    with pytest.raises(InvalidFilter, match=r"\$any takes a list"):
-        LateInteractionRetriever(pages, filters=MetadataFilters(filters=[where("tags", "any", "wet")])).retrieve("red")
-
-
 def run_python(*arguments: str | Path, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, *map(str, arguments)], cwd=folder, capture_output=True, text=True, timeout=120, check=False
@@ -423,29 +331,3 @@ except MissingExtra as error:
     done = run_python("-c", program)
     expected = "colmilvus.llama_index needs the 'llama-index' extra: pip install 'colmilvus[llama-index]'"
     assert done.stdout.strip() == expected
-
-
-def test_the_example_hands_the_right_page_to_a_model(tmp_path: Path) -> None:
-    library = tmp_path / "library"
-    library.mkdir()
-    (library / "rivers.pdf").write_bytes(text_pdf(["Rivers of Europe", "The Danube is 2850 kilometres long"]))
-    example = ROOT / "examples" / "llama_index_retriever.py"
-
-    done = run_python(example, library, "How long is the Danube?", folder=tmp_path)
-
-    assert done.returncode == 0, done.stderr
-    assert "The Danube is 2850 kilometres long" in done.stdout.partition("Query:")[0]
-    sources = done.stdout.partition("Answer:")[2].split("\n")
-    assert sources[1].endswith("rivers.pdf, page 2")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["colmilvus.db", "library"]
-    assert f"stored in {tmp_path / 'colmilvus.db'}" in done.stderr
-
-
-def test_the_example_says_what_is_missing_and_stores_nothing(tmp_path: Path) -> None:
-    example = ROOT / "examples" / "llama_index_retriever.py"
-
-    done = run_python(example, "missing", "How long is the Danube?", folder=tmp_path)
-
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == f"{tmp_path / 'missing'}: there is no such file or folder\n"
-    assert list(tmp_path.iterdir()) == []
