@@ -32,7 +32,7 @@ class PageDocument(ImageDocument):
     """A page of a file: its text layer, and its picture, which is drawn when somebody looks at it.
 
     ``document`` is the file, ``version`` a digest of its content, which counts in ``hash``. Its JSON reads as an
-    ImageDocument. In a LateInteractionVectorStore it becomes a PageNode.
+    ImageDocument, with the picture where that is carried along. In a LateInteractionVectorStore it becomes a PageNode.
     """
 
     document: str | None = None
@@ -42,6 +42,16 @@ class PageDocument(ImageDocument):
     def hash(self) -> str:
         """Changes with the text, the metadata and the file."""
         return sha256(f"{super().hash} {self.version}".encode()).hexdigest()
+
+    def to_dict(self, **kwargs: Any) -> dict[str, Any]:
+        """What docstores and caches keep, and can write as JSON.
+
+        LlamaIndex's own leaves out a picture that is carried along, and hands out an address that JSON does not take.
+        """
+        told: dict[str, Any] = super().to_dict(**kwargs)
+        if self.image_resource is not None and "image_resource" in told:
+            told["image_resource"] = {**told["image_resource"], "url": self.image_url, "data": self.image}
+        return told
 
     def resolve_image(self, as_base64: bool = False) -> BytesIO:
         """The picture as a file: JPEG, of a page that is drawn now."""
@@ -127,7 +137,7 @@ def _document(page: Entity, extra: Mapping[str, Any]) -> PageDocument:
         "excluded_embed_metadata_keys": [*extra, *page.metadata],
         "excluded_llm_metadata_keys": [key for key in extra if key not in page.metadata],
         "document": page.document,
-        "version": page.version,
+        "version": page.image.file.digest if isinstance(page.image, PageImage) else page.version,
     }
     return PageDocument(**fields)
 
