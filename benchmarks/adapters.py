@@ -10,24 +10,40 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
+from llama_index.core.vector_stores.types import VectorStoreQuery
 
-from colmilvus import Collection, Entity
+from colmilvus import Collection, Entity, langchain, llama_index
 from colmilvus.embedders.static import StaticEmbedder
-from colmilvus.langchain import LateInteractionRetriever, LateInteractionVectorStore
 
 WORDS = ("red", "green", "blue", "sea", "sky", "tree", "dog", "cat", "river", "city", "ocean", "planet", "year")
 
 
 def searches(collection: Collection, k: int) -> dict[str, Callable[[str], object]]:
     """The same search by each way to call it."""
-    store = LateInteractionVectorStore(collection)
-    retriever = LateInteractionRetriever(collection, k=k, mode="late_interaction")
-    of_store = store.as_retriever(search_kwargs={"k": k})
     return {
         "core": lambda question: collection.search(question, k, mode="late_interaction"),
+        **of_langchain(collection, k),
+        **of_llama_index(collection, k),
+    }
+
+
+def of_langchain(collection: Collection, k: int) -> dict[str, Callable[[str], object]]:
+    store = langchain.LateInteractionVectorStore(collection)
+    retriever = langchain.LateInteractionRetriever(collection, k=k, mode="late_interaction")
+    return {
         "LangChain store": lambda question: store.similarity_search(question, k),
         "LangChain retriever": retriever.invoke,
-        "LangChain store's retriever": of_store.invoke,
+        "LangChain store's retriever": store.as_retriever(search_kwargs={"k": k}).invoke,
+    }
+
+
+def of_llama_index(collection: Collection, k: int) -> dict[str, Callable[[str], object]]:
+    store = llama_index.LateInteractionVectorStore(collection)
+    retriever = llama_index.LateInteractionRetriever(collection, k, mode="late_interaction")
+    return {
+        "LlamaIndex store": lambda question: store.query(VectorStoreQuery(query_str=question, similarity_top_k=k)),
+        "LlamaIndex retriever": retriever.retrieve,
+        "LlamaIndex index's retriever": llama_index.as_index(store).as_retriever(similarity_top_k=k).retrieve,
     }
 
 
@@ -59,9 +75,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=500, help="questions, each asked in every way (%(default)s)")
     parser.add_argument("--k", type=int, default=4, help="documents of a search (%(default)s)")
     given = parser.parse_args()
+    embedder = StaticEmbedder()
+    embedder.mode = "late_interaction"  # the other is hybrid; LlamaIndex's default mode is that of the embedder
     with (
         tempfile.TemporaryDirectory() as folder,
-        Collection("pages", StaticEmbedder(), uri=Path(folder) / "kb.db") as collection,
+        Collection("pages", embedder, uri=Path(folder) / "kb.db") as collection,
     ):
         fill(collection, given.pages, seed=0)
         ways = searches(collection, given.k)

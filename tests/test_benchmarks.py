@@ -123,6 +123,9 @@ def test_what_an_adapter_adds_is_told_of_each() -> None:
         "LangChain store",
         "LangChain retriever",
         "LangChain store's retriever",
+        "LlamaIndex store",
+        "LlamaIndex retriever",
+        "LlamaIndex index's retriever",
     ]
     assert all(line.endswith("ms to the core") and len(figures(line)) == 2 for line in others)
     assert summary == "medians of 5 questions to 20 pages, k=4"
