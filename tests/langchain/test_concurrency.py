@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
-import time
 import weakref
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from langchain_core.retrievers import BaseRetriever
 
 from colmilvus import Collection, Entity
 from colmilvus.langchain import LateInteractionRetriever, LateInteractionVectorStore
+from tests.event_loops import longest_stop
 from tests.words import VOCABULARY, WordEmbedder
 
 CALLS = {"retriever": 1000, "store's retriever": 400}
@@ -35,25 +35,6 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collection]:
 def questions(count: int) -> list[str]:
     random = np.random.default_rng(1)
     return [" ".join(random.choice(VOCABULARY, 3)) for _ in range(count)]
-
-
-async def longest_stop(work: Callable[[], Awaitable[object]]) -> float:
-    """The longest time, in seconds, for which the event loop did nothing else while the work went on."""
-    stops = [0.0]
-    is_over = asyncio.Event()
-
-    async def tick() -> None:
-        while not is_over.is_set():
-            before = time.perf_counter()
-            await asyncio.sleep(0.001)
-            stops.append(time.perf_counter() - before - 0.001)
-
-    ticking = asyncio.create_task(tick())
-    await asyncio.sleep(0.01)
-    await work()
-    is_over.set()
-    await ticking
-    return max(stops)
 
 
 @pytest.mark.parametrize(("kind", "calls"), CALLS.items())
