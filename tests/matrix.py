@@ -1,8 +1,8 @@
-"""The tests of the LangChain adapter with older and newer releases, each combination in an environment of its own.
+"""The tests of the adapters with older and newer releases, each combination in an environment of its own.
 
-make test-matrix                                  all combinations
-make test-matrix ONLY=langchain-1.2-milvus-2.6    one of them
-python3 tests/matrix.py --help                    their names
+make test-matrix                         all combinations
+make test-matrix ONLY=oldest-milvus-2.6  one of them
+python3 tests/matrix.py --help           their names
 
 An environment is kept in .cache/matrix and used again until pyproject.toml or what is asked for here changes; to have
 newer releases than it was made with, remove it.
@@ -41,16 +41,19 @@ LANGCHAIN_1_2_0 = (
 )
 LANGCHAIN_1_2 = ("langchain-core~=1.2.0", "langchain~=1.2.0", "langchain-openai~=1.1.0", "langchain-classic~=1.0")
 LANGCHAIN_NEWEST = ("langchain-core>=1.7,<2", "langchain>=1.4,<2", "langchain-openai>=1.5,<2", "langchain-classic~=1.0")
+# The lowest llama-index-core that we declare, which calls itself 0.13.6 and is 0.14.0 by its metadata.
+LLAMA_INDEX_0_14_0 = ("llama-index-core==0.14.0",)
+LLAMA_INDEX_NEWEST = ("llama-index-core~=0.14.0",)
 COMBINATIONS = (
-    Combination("langchain-1.2-milvus-2.6", (*LANGCHAIN_1_2_0, "pymilvus==2.6.14")),
-    Combination("langchain-1.2-milvus-3.0", (*LANGCHAIN_1_2, "pymilvus~=3.0.0")),
-    Combination("langchain-newest-milvus-2.6", (*LANGCHAIN_NEWEST, "pymilvus~=2.6.14")),
-    Combination("langchain-newest-milvus-3.0", (*LANGCHAIN_NEWEST, "pymilvus~=3.0.0")),
+    Combination("oldest-milvus-2.6", (*LANGCHAIN_1_2_0, *LLAMA_INDEX_0_14_0, "pymilvus==2.6.14")),
+    Combination("older-milvus-3.0", (*LANGCHAIN_1_2, *LLAMA_INDEX_0_14_0, "pymilvus~=3.0.0")),
+    Combination("newest-milvus-2.6", (*LANGCHAIN_NEWEST, *LLAMA_INDEX_NEWEST, "pymilvus~=2.6.14")),
+    Combination("newest-milvus-3.0", (*LANGCHAIN_NEWEST, *LLAMA_INDEX_NEWEST, "pymilvus~=3.0.0")),
 )
-INSTALLED = ("--editable", ".[cli,embedded,langchain,pdf,static]", "--group", "demo", "--group", "test")
-TESTED = ("tests/langchain", "src/colmilvus/langchain")
+INSTALLED = ("--editable", ".[cli,embedded,langchain,llama-index,pdf,static]", "--group", "demo", "--group", "test")
+TESTED = ("tests/langchain", "src/colmilvus/langchain", "tests/llama_index", "src/colmilvus/llama_index")
 STANDARD = "tests/langchain/test_standard.py"
-SHOWN = ("langchain-core", "langchain-tests", "pymilvus", "pytest")
+SHOWN = ("langchain-core", "langchain-tests", "llama-index-core", "llama-index-llms-openai", "pymilvus", "pytest")
 
 ROOT = Path(__file__).resolve().parents[1]
 CACHE = ROOT / ".cache"
