@@ -28,7 +28,8 @@ from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from examples.langchain_shared import NO_MODEL, errors_in_one_line, indexed, load_model, options
+from examples.langchain_shared import NO_MODEL, indexed, load_model, options
+from examples.shared import errors_in_one_line
 
 from colmilvus import Collection
 from colmilvus.langchain import create_search_tool, pictures_from_user, to_citations

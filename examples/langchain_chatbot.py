@@ -17,7 +17,6 @@ the files are sample reports, which are drawn into .demo/reports. Another run st
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from contextlib import suppress
 from operator import itemgetter
 from pathlib import Path
@@ -32,13 +31,11 @@ from langchain_core.runnables import Runnable, RunnableBranch, RunnableLambda, R
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from examples.langchain_shared import CITED, NO_MODEL, errors_in_one_line, indexed, load_model, options, print_sources
+from examples.langchain_shared import NO_MODEL, indexed, load_model, options, print_sources
+from examples.shared import CITED, errors_in_one_line, typed_questions
 
 from colmilvus.errors import InvalidQuery
 from colmilvus.langchain import LateInteractionRetriever, to_message_content
-
-with suppress(ImportError):  # not on Windows; elsewhere it lets input() edit a line and recall those before
-    import readline  # noqa: F401
 
 PAGES = 3
 REMEMBERED = 10  # messages
@@ -77,13 +74,6 @@ def converse(chain: Chain) -> None:
             continue
         history += [HumanMessage(question), AIMessage(answer)]
         del history[:-REMEMBERED]
-
-
-def typed_questions() -> Iterator[str]:
-    """What is typed, up to an empty line, "exit" or the end of the input."""
-    with suppress(EOFError):
-        while (question := input("\nYou: ").strip()) and question.lower() != "exit":
-            yield question
 
 
 def print_answer(chain: Chain, question: str, history: list[BaseMessage]) -> str:

@@ -32,7 +32,8 @@ from langchain_core.runnables import Runnable, RunnableLambda, RunnablePassthrou
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from examples.langchain_shared import errors_in_one_line, indexed, load_model, options, print_sources
+from examples.langchain_shared import indexed, load_model, options, print_sources
+from examples.shared import errors_in_one_line
 
 from colmilvus.langchain import LateInteractionRetriever, to_message_content
 

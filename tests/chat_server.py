@@ -21,10 +21,11 @@ from PIL import Image, UnidentifiedImageError
 
 from tests.local_server import LocalServer
 
-__all__ = ["KEY", "MODEL", "Answer", "ChatServer", "Json", "Refused", "ToolCalls", "pictures", "texts"]
+__all__ = ["KEY", "MODELS", "Answer", "ChatServer", "Json", "Refused", "ToolCalls", "pictures", "texts"]
 
 KEY = "the-right-key"
 MODEL = "scripted"
+MODELS = (MODEL, "gpt-5-mini")  # LlamaIndex takes none for OpenAI that it does not know
 
 Json: TypeAlias = dict[str, Any]
 
@@ -81,7 +82,8 @@ class ChatServer(LocalServer):
     @property
     def environment(self) -> Mapping[str, str]:
         """What makes a program ask this server where it would ask OpenAI."""
-        return {"OPENAI_BASE_URL": self.url, "OPENAI_API_KEY": KEY, "NO_PROXY": "127.0.0.1"}
+        addresses = {"OPENAI_BASE_URL": self.url, "OPENAI_API_BASE": self.url}  # LlamaIndex knows the older name alone
+        return {**addresses, "OPENAI_API_KEY": KEY, "NO_PROXY": "127.0.0.1"}
 
     def message(self, body: Json) -> Json:
         """The assistant's message that answers a request. Raises Refused."""
@@ -132,7 +134,7 @@ def pictures(body: Json) -> list[tuple[str, Image.Image]]:
 def _check_request(body: Json) -> None:
     if unknown := sorted(body.keys() - REQUEST):
         raise Refused(400, f"Unrecognized request argument supplied: {', '.join(unknown)}")
-    if body.get("model") != MODEL:
+    if body.get("model") not in MODELS:
         message = f"The model `{body.get('model')}` does not exist or you do not have access to it."
         raise Refused(404, message, "model_not_found")
     for tool in body.get("tools", []):

@@ -5,17 +5,12 @@ from __future__ import annotations
 import io
 import os
 import shutil
-import signal
-import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import IO, Any, TypeAlias
+from typing import Any, TypeAlias
 
-import numpy as np
 import pytest
 
 pytest.importorskip("langchain", reason="models are loaded by langchain")
@@ -23,19 +18,21 @@ pytest.importorskip("langchain_openai", reason="the server of these tests speaks
 pytest.importorskip("reportlab", reason="the sample reports are drawn with it")
 
 from examples import langchain_agent, langchain_chatbot, langchain_rag
-from examples.langchain_shared import collection_name, indexed, print_sources
+from examples.langchain_shared import indexed, print_sources
+from examples.shared import collection_name
 from langchain_core.documents import Document
 from langchain_core.language_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.outputs import ChatResult
 from langchain_core.runnables import Runnable
-from numpy.typing import NDArray
 from PIL import Image
 
 from colmilvus import Collection
 from colmilvus.langchain import LateInteractionRetriever
-from tests.langchain.chat_server import KEY, ChatServer, ToolCalls, pictures, texts
+from tests import programs
+from tests.chat_server import KEY, ChatServer, ToolCalls, pictures, texts
 from tests.pdfs import text_pdf
+from tests.programs import OF_PROVIDERS, Program, interruptible
 
 EXAMPLES = Path(langchain_rag.__file__).parent
 MODEL = ("--model", "openai:scripted")
@@ -43,75 +40,6 @@ REPORTS = Path(".demo", "reports")
 LAKE = "How many years does water stay in Lake Superior?"
 
 Run: TypeAlias = Callable[..., int]
-
-
-class Program:
-    """An example in a process of its own: what it has printed up to now, and what it is told."""
-
-    def __init__(self, command: list[str], folder: Path, environment: Mapping[str, str]) -> None:
-        unwanted = ("LANGCHAIN", "LANGSMITH", "OPENAI", "PYTHONPATH", "PYTHONUNBUFFERED")
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}
-        self.out = self.err = ""
-        self.process = subprocess.Popen(
-            [sys.executable, *command],
-            cwd=folder,
-            env={**kept, **environment, "HF_HUB_OFFLINE": "1", "PYTHONIOENCODING": "utf-8"},
-            text=True,
-            encoding="utf-8",
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        assert self.process.stdout
-        assert self.process.stderr
-        self._readers = [
-            threading.Thread(target=self._read, args=("out", self.process.stdout)),
-            threading.Thread(target=self._read, args=("err", self.process.stderr)),
-        ]
-
-    def __enter__(self) -> Program:
-        for reader in self._readers:
-            reader.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.process.kill()
-        self.end()
-        for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
-            assert stream
-            stream.close()
-
-    def _read(self, name: str, stream: IO[str]) -> None:
-        while character := stream.read(1):
-            setattr(self, name, getattr(self, name) + character)
-
-    def wait_for(self, text: str, times: int = 1) -> None:
-        """Returns when this is the last that was printed, for so many times."""
-        until = time.monotonic() + 60
-        while not (self.out.endswith(text) and self.out.count(text) >= times):
-            assert time.monotonic() < until, f"{text!r} was not printed, but {self.out!r} and {self.err!r}"
-            assert self.process.poll() is None or self.out.endswith(text), self.err
-            time.sleep(0.01)
-
-    def type(self, line: str) -> None:
-        assert self.process.stdin
-        self.process.stdin.write(f"{line}\n")
-        self.process.stdin.flush()
-
-    def end(self) -> int:
-        """The code with which it ends; all that it printed is read then."""
-        code = self.process.wait(timeout=60)
-        for reader in self._readers:
-            reader.join()
-        return code
-
-
-@pytest.fixture
-def interruptible() -> Iterator[None]:
-    """Ctrl-C reaches programs started here, also where this one runs in the background and has it ignored."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +57,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def here(place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(place)
     for name in os.environ:
-        if name.startswith(("LANGCHAIN", "LANGSMITH", "OPENAI")):
+        if name.startswith(OF_PROVIDERS):
             monkeypatch.delenv(name)
     return place
 
@@ -162,17 +90,7 @@ def clone(tmp_path: Path) -> Path:
 
 def page_of(picture: Image.Image, place: Path, folder: Path) -> str:
     """The id of the page that this is a picture of, of all that an example which was run in this place keeps."""
-    with Collection(collection_name(folder.resolve()), uri=place / "colmilvus.db") as collection:
-        kept = collection.get([f"{name}#{page}" for name in collection.documents() for page in range(1, 12)])
-    apart = {page.id: float(np.abs(in_grey(picture) - in_grey(Image.open(str(page.image)))).mean()) for page in kept}
-    nearest, second, *_ = sorted(apart, key=lambda name: apart[name])
-    assert apart[nearest] < apart[second] / 5
-    return nearest
-
-
-def in_grey(picture: Image.Image) -> NDArray[np.float64]:
-    with picture:
-        return np.asarray(picture.convert("L").resize((500, 700)), dtype=float)
+    return programs.page_of(picture, place / "colmilvus.db", collection_name(folder.resolve()))
 
 
 def test_the_chain_answers_from_pictures_in_pieces_and_names_its_sources(tmp_path: Path) -> None:
@@ -241,18 +159,16 @@ def look_ups(printed: str) -> Iterator[Any]:
     yield answer.rstrip("\n")
 
 
-@pytest.mark.usefixtures("interruptible")
 def test_the_chatbot_remembers_what_was_said_until_ctrl_c(tmp_path: Path, place: Path) -> None:
     server = ChatServer("Seals [1].", "Where do fish find shelter?", "In reefs [1], not in oaks [2, 7].")
-    with server:
+    with server, interruptible():
         command = [str(EXAMPLES / "langchain_chatbot.py"), *MODEL, "--folder", str(place / "files")]
         with Program(command, tmp_path, server.environment) as program:
             for times, question in enumerate(("What do white sharks hunt?", "And where do fish hide from them?"), 1):
                 program.wait_for("\nYou: ", times)
                 program.type(question)
             program.wait_for("\nYou: ", 3)
-            program.process.send_signal(signal.SIGINT)
-            code = program.end()
+            code = program.interrupt()
 
     first, rewritten, second = (request["messages"] for request in server.requests)
     assert (code, server.refused, server.errors) == (0, [], [])
