@@ -42,6 +42,8 @@ from tests.words import WordEmbedder
 
 SMALL = "0 0 250 800"
 """The area of a page in points: enough for a line of text, and soon drawn."""
+IN_ANY_FOLDER: Any = {"exclude_hidden": False}
+"""For early versions of LlamaIndex, which see no file where any folder above it is hidden."""
 METADATA = ["source", "page", "page_label", "total_pages"]
 
 
@@ -318,7 +320,7 @@ class TestJson:
         self, album: LateInteractionVectorStore, box: Any, tmp_path: Path, place: str
     ) -> None:
         (tmp_path / "red.png").write_bytes(png("red"))
-        source = {"disk": (tmp_path / "red.png", None), "memory": ("/box/red.png", box)}[place]
+        path, fs = {"disk": (tmp_path / "red.png", None), "memory": ("/box/red.png", box)}[place]
         cache = IngestionCache()
 
         def ingested() -> BaseNode:
@@ -326,14 +328,29 @@ class TestJson:
             pipeline = IngestionPipeline(
                 transformations=[KeepPages(SentenceSplitter()), EmbedInStore()], vector_store=album, cache=cache
             )
-            pipeline.run(documents=PageReader().load_data(source[0], fs=source[1]))
+            pipeline.run(documents=PageReader().load_data(path, fs=fs))
             return best(album, "red")
 
         first, second = ingested(), ingested()
 
-        assert is_same(shown(first), picture("red"))
-        assert is_same(shown(second), picture("red"))
-        assert (second.node_id, second.metadata) == (first.node_id, first.metadata)
+        for found in (first, second):
+            assert isinstance(found, PageNode)
+            assert is_same(shown(found), picture("red"))
+        assert (second.node_id, second.ref_doc_id) == (first.node_id, first.ref_doc_id) == (f"{path}#1", str(path))
+        assert second.metadata == first.metadata
+
+    def test_pages_below_a_root_are_still_those_of_their_file(
+        self, store: LateInteractionVectorStore, rivers: Path
+    ) -> None:
+        pages = load(rivers, root=rivers.parent)
+        store.add([json_to_doc(doc_to_json(page)) for page in pages])
+
+        found = store.get_nodes()
+
+        assert [type(node) for node in found] == [PageNode, PageNode]
+        assert [node.ref_doc_id for node in found] == ["rivers.pdf", "rivers.pdf"]
+        store.delete("rivers.pdf")
+        assert store.get_nodes() == []
 
 
 class TestSimpleDirectoryReader:
@@ -341,7 +358,9 @@ class TestSimpleDirectoryReader:
         (tmp_path / "red.png").write_bytes(png("red"))
         (tmp_path / "notes.txt").write_text("red bird")
         reader = PageReader()
-        pages = SimpleDirectoryReader(tmp_path, file_extractor={".pdf": reader, ".png": reader}).load_data()
+        pages = SimpleDirectoryReader(
+            tmp_path, file_extractor={".pdf": reader, ".png": reader}, **IN_ANY_FOLDER
+        ).load_data()
 
         notes, red, first, second = sorted(pages, key=lambda page: str(page.metadata["file_path"]) + page.id_)
         assert notes.text == "red bird"
@@ -366,7 +385,9 @@ class TestSimpleDirectoryReader:
         (tmp_path / "bad.pdf").write_bytes(b"%PDF-1.4 cut off")
 
         def load(reader: PageReader, **options: Any) -> list[str]:
-            return names(SimpleDirectoryReader(tmp_path, file_extractor={".pdf": reader}, **options).load_data())
+            return names(
+                SimpleDirectoryReader(tmp_path, file_extractor={".pdf": reader}, **options, **IN_ANY_FOLDER).load_data()
+            )
 
         with pytest.warns(UserWarning, match=r"bad\.pdf: the PDF is damaged"):
             assert load(PageReader()) == ["rivers.pdf#1", "rivers.pdf#2"]

@@ -26,7 +26,7 @@ from pydantic import Field
 
 from colmilvus.entity import Entity, ImageLike, Segment
 from colmilvus.errors import InvalidEntity, InvalidInput, warn
-from colmilvus.llama_index.pictures import is_of_page, picture_block, picture_of, places
+from colmilvus.llama_index.pictures import is_of_page, page_document, picture_block, picture_of, places
 
 if TYPE_CHECKING:
     from llama_index.core.base.llms.types import BaseContentBlock
@@ -114,14 +114,8 @@ def _text_of(node: BaseNode) -> str:
 
 
 def _document_of(node: BaseNode) -> str | None:
-    own = getattr(node, "document", None)  # of a page that PageReader has read
-    if isinstance(own, str) and own:
-        return own
-    if node.ref_doc_id is not None:
-        return node.ref_doc_id
-    source, page = node.metadata.get("source"), node.metadata.get("page")
-    is_page = isinstance(page, int) and isinstance(source, str) and node.node_id == f"{source}#{page}"
-    return source if is_page else None
+    own: str | None = getattr(node, "document", None)  # of a page that PageReader has read
+    return own or node.ref_doc_id or page_document(node)
 
 
 def _told(node: BaseNode, *, is_kept: bool) -> dict[str, Any]:

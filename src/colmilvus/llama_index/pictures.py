@@ -17,7 +17,7 @@ from colmilvus.images import jpeg
 from colmilvus.passages import PIXELS
 from colmilvus.pdf import named_picture, page_image
 
-__all__ = ["has_picture", "is_of_page", "picture_block", "picture_of", "places"]
+__all__ = ["has_picture", "is_of_page", "page_document", "picture_block", "picture_of", "places"]
 
 SECONDS = 60
 """How long an address may take to answer, as LlamaIndex has it."""
@@ -45,9 +45,20 @@ def has_picture(node: BaseNode) -> bool:
 
 def is_of_page(node: BaseNode) -> bool:
     """Whether the node's picture is the page of a file, as PageReader names it or carries it along."""
-    if isinstance(getattr(node, "document", None), str):
+    if page_document(node) is not None:
         return has_picture(node)
     return any(place is not None and page_image(place) is not None for place in places(node)[1:])
+
+
+def page_document(node: BaseNode) -> str | None:
+    """The file that a node is a page of, as PageReader has it, also when it has been JSON since; None for another."""
+    own = getattr(node, "document", None)
+    if isinstance(own, str) and own:
+        return own
+    document, _, number = node.node_id.rpartition("#")
+    source = str(node.metadata.get("source") or "").replace("\\", "/")
+    is_named = bool(document) and f"/{source}".endswith(f"/{document}".replace("\\", "/"))
+    return document if is_named and number == str(node.metadata.get("page")) else None
 
 
 def places(node: BaseNode) -> tuple[str | bytes | None, str | None, str | None]:
