@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from llama_index.core.base.llms.types import BaseContentBlock, ImageBlock, TextBlock
+from llama_index.core.base.llms.types import ImageBlock, TextBlock
 from PIL import Image
 
 from colmilvus.images import open_image
+
+if TYPE_CHECKING:  # early versions of 0.14 have no such class
+    from llama_index.core.base.llms.types import BaseContentBlock
 
 __all__ = ["is_same", "picture", "pictures_of", "texts_of"]
 
