@@ -21,16 +21,13 @@ from __future__ import annotations
 import asyncio
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from llama_index.core.agent.workflow import AgentStream, FunctionAgent, ReActAgent, ToolCallResult
-from llama_index.core.base.llms.types import ChatMessage, ContentBlock, ImageBlock, TextBlock
+from llama_index.core.agent.workflow import AgentStream, ReActAgent, ToolCallResult
 from llama_index.core.llms import LLM
-from llama_index.core.memory import BaseMemory
 from llama_index.core.tools import ToolOutput
-from llama_index.core.workflow import Context
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -39,7 +36,7 @@ from examples.llama_index_shared import NO_LLM, indexed, load_llm, options, titl
 from examples.shared import errors_in_one_line
 
 from colmilvus import Collection
-from colmilvus.llama_index import create_search_tool
+from colmilvus.llama_index import PageAgent, create_search_tool
 
 PAGES = 3
 CALLS = 10
@@ -47,38 +44,6 @@ INSTRUCTIONS = (
     "Answer from what the search finds, and from nothing else. Look up one thing at a time, again with other words if "
     "need be. Name file and page after each statement, such as [report.pdf, page 9]. What you cannot find, say so."
 )
-
-
-class PageAgent(FunctionAgent):
-    """A FunctionAgent that shows pictures, which tools have found, in a message of the user.
-
-    OpenAI's chat completions and others take pictures from a user alone; LlamaIndex leaves out those of tools there.
-    """
-
-    async def handle_tool_call_results(self, ctx: Context, results: list[ToolCallResult], memory: BaseMemory) -> None:
-        texts = [result.model_copy(update={"tool_output": without_pictures(result.tool_output)}) for result in results]
-        await super().handle_tool_call_results(ctx, texts, memory)
-        messages: list[ChatMessage] = await ctx.store.get(self.scratchpad_key, default=[])
-        before = [block.image for message in messages for block in message.blocks if isinstance(block, ImageBlock)]
-        shown = [block for result in results for block in with_titles(result.tool_output, before)]
-        if shown:
-            await ctx.store.set(self.scratchpad_key, [*messages, ChatMessage(role="user", blocks=shown)])
-
-
-def without_pictures(output: ToolOutput) -> ToolOutput:
-    return output.model_copy(update={"blocks": [TextBlock(text=output.content)]})
-
-
-def with_titles(output: ToolOutput, before: list[Any]) -> Iterator[ContentBlock]:
-    """The pictures that were not shown before, each behind the first line of its text; they are added to ``before``."""
-    title = ""
-    for block in output.blocks:
-        if isinstance(block, TextBlock):
-            title = block.text.partition("\n")[0]
-        elif isinstance(block, ImageBlock) and block.image not in before:
-            before.append(block.image)
-            yield TextBlock(text=title)
-            yield block
 
 
 def build_agent(pages: Collection, llm: LLM, text_only: bool) -> PageAgent | ReActAgent:
@@ -138,7 +103,7 @@ def main() -> None:
     with errors_in_one_line():
         llm = load_llm(given.llm, given.llm_arg)
         with indexed(given.folder, given.db) as index:
-            agent = build_agent(index.vector_store.client, llm, given.text_only)
+            agent = build_agent(index.collection, llm, given.text_only)
             asyncio.run(answer(agent, given.question))
 
 

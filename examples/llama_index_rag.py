@@ -82,7 +82,7 @@ def print_prompt(messages: Sequence[ChatMessage]) -> None:
     for message in messages:
         print(f"--- {message.role.value}")
         for block in message.blocks:
-            print(block.text if isinstance(block, TextBlock) else "(its picture)")
+            print(block.text.rstrip() if isinstance(block, TextBlock) else "(its picture)")
 
 
 def main() -> None:

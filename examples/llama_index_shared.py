@@ -22,7 +22,14 @@ from llama_index.core.schema import NodeWithScore
 from colmilvus import Collection
 from colmilvus.embedders.static import StaticEmbedder
 from colmilvus.errors import UnreadableFile
-from colmilvus.llama_index import LateInteractionIndex, PageDocument, PageReader, as_index, to_content_blocks
+from colmilvus.llama_index import (
+    LateInteractionIndex,
+    PageDocument,
+    PageReader,
+    as_index,
+    to_citations,
+    to_content_blocks,
+)
 
 __all__ = ["NO_LLM", "content", "indexed", "load_llm", "options", "read_folder", "titles"]
 
@@ -136,21 +143,10 @@ def read_folder(root: Path) -> list[PageDocument]:
 
 
 def content(text: str, pages: Sequence[NodeWithScore], pictures: int) -> list[ContentBlock]:
-    """A text and the numbered pages after it, with so many pictures at most, for a message to an LLM.
-
-    Texts that no picture parts are one block: some LLMs join blocks without as much as a space.
-    """
-    blocks: list[ContentBlock] = [TextBlock(text=text)]
-    for block in to_content_blocks(pages, pages=pictures):
-        last = blocks[-1]
-        if isinstance(block, TextBlock) and isinstance(last, TextBlock):
-            blocks[-1] = TextBlock(text=f"{last.text}\n{block.text}")
-        else:
-            blocks.append(block)
-    return blocks
+    """A text and the numbered pages after it, with so many pictures at most, for a message to an LLM."""
+    return [TextBlock(text=f"{text}\n"), *to_content_blocks(pages, pages=pictures)]
 
 
 def titles(pages: Sequence[NodeWithScore]) -> list[str]:
     """File and page for each number that ``to_content_blocks`` gives, in their order."""
-    texts = [block.text for block in to_content_blocks(pages, pages=0) if isinstance(block, TextBlock)]
-    return [text.partition("\n")[0].partition("] ")[2] for text in texts]
+    return [citation.title for citation in to_citations(pages)]

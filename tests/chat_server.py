@@ -125,7 +125,7 @@ def pictures(body: Json) -> list[tuple[str, Image.Image]]:
         before = ""
         for part in message["content"] if isinstance(message["content"], list) else []:
             if part["type"] == "text":
-                before = part["text"]
+                before = part["text"].removesuffix("\n")
             else:
                 found.append((before, _decoded(part["image_url"]["url"])))
     return found

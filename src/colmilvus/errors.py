@@ -54,7 +54,7 @@ __all__ = [
     "warn",
 ]
 
-OURS = ("colmilvus", "contextlib", "tqdm")
+OURS = ("colmilvus", "contextlib", "langchain_core", "llama_index", "llama_index_instrumentation", "tqdm")
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")

@@ -128,7 +128,7 @@ def test_the_query_engine_answers_from_pictures_in_pieces_and_names_its_sources(
     ]
     assert request["stream"] is True
     assert [message["role"] for message in request["messages"]] == ["developer", "user"]
-    assert texts(request["messages"][1]).startswith(f"{LAKE}\n[1] air-and-water.pdf, page 11\n")
+    assert texts(request["messages"][1]).startswith(f"{LAKE}\n\n[1] air-and-water.pdf, page 11\n")
     assert "[1] air-and-water.pdf, page 11\n" in title
     assert kept_page(picture, tmp_path, tmp_path / REPORTS) == "air-and-water.pdf#11"
     assert [text.partition("] ")[0] for text, _ in others] == ["[2", "[3", "[4"]
@@ -237,21 +237,24 @@ async def test_the_query_engine_in_an_event_loop(index: LateInteractionIndex) ->
     assert [piece async for piece in response.async_response_gen()] == ["Seals", " [1]."]
     assert [node.node_id for node in response.source_nodes] == ["sea.pdf#1"]
     ((_, asked),) = llm.asked
-    assert kinds(asked) == ["text", "image"]
+    assert kinds(asked) == ["text", "text", "image"]
 
 
-def test_texts_that_no_picture_parts_are_one_block(index: LateInteractionIndex) -> None:
+def test_texts_stay_apart_in_llms_that_join_them(index: LateInteractionIndex) -> None:
     pages = index.as_retriever(similarity_top_k=3).retrieve("shelter")
 
-    (block,) = content("Which?", pages, 0)
-    mixed = content("Which?", pages, 1)
+    blocks = content("Which?", pages, 0)
 
-    assert isinstance(block, TextBlock)
-    assert [line for line in block.text.splitlines() if line.startswith(("Which", "["))][0:2] == (
-        ["Which?", "[1] " + block.text.partition("[1] ")[2].partition("\n")[0]]
-    )
-    assert block.text.count("\n[") == 3
-    assert [type(each) for each in mixed] == [TextBlock, ImageBlock, TextBlock]
+    joined = "".join(block.text for block in blocks if isinstance(block, TextBlock))
+    assert [line[:3] for line in joined.splitlines() if line.startswith("[")] == ["[1]", "[2]", "[3]"]
+    assert joined.startswith("Which?\n[1] ")
+    assert [type(each) for each in content("Which?", pages, 1)] == [
+        TextBlock,
+        TextBlock,
+        ImageBlock,
+        TextBlock,
+        TextBlock,
+    ]
 
 
 def called(**arguments: Any) -> ChatMessage:

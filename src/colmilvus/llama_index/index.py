@@ -93,6 +93,11 @@ class LateInteractionIndex(VectorStoreIndex):
         split = transformations or [KeepPages(each) for each in Settings.transformations]
         super().__init__(nodes, storage_context=storage_context, transformations=split, **kwargs)
 
+    @property
+    def collection(self) -> Collection:
+        """The collection that the index is over."""
+        return self._store.collection
+
     def as_retriever(self, **kwargs: Any) -> LateInteractionRetriever:
         """A retriever, with LlamaIndex's own arguments for one, and those of LateInteractionRetriever.
 
@@ -166,9 +171,9 @@ class LateInteractionIndex(VectorStoreIndex):
 
     def _recall(self, documents: Sequence[Document]) -> None:
         """Tell LlamaIndex of what the store holds, by this process or an earlier one, and of what it holds no more."""
+        held = self._store.source_hashes([document.id_ for document in documents])
         for document in documents:
-            held = self._store.source_hash(document.id_)
-            if held is not None:
-                self._docstore.set_document_hash(document.id_, held)
+            if document.id_ in held:
+                self._docstore.set_document_hash(document.id_, held[document.id_])
             else:
                 self._docstore.delete_document(document.id_, raise_error=False)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from llama_index.core.base.llms.types import ContentBlock, ImageBlock, TextBlock
-from llama_index.core.schema import BaseNode, NodeWithScore
+from llama_index.core.base.llms.types import ContentBlock, TextBlock
+from llama_index.core.schema import NodeWithScore
 from llama_index.core.tools.types import AsyncBaseTool, ToolMetadata, ToolOutput
 from llama_index.core.vector_stores.types import MetadataFilters
 from pydantic import ValidationError
@@ -15,17 +15,14 @@ from pydantic import ValidationError
 from colmilvus.collection import Collection
 from colmilvus.errors import InvalidInput, InvalidQuery
 from colmilvus.filters import Filter
+from colmilvus.llama_index.content import to_content_blocks
 from colmilvus.llama_index.filters import to_filter
-from colmilvus.llama_index.pictures import picture_of
 from colmilvus.llama_index.searches import BEST_SEGMENTS, Mode, NodeSearch
-from colmilvus.passages import PAGES, PIXELS, Passage, check_budget, show
+from colmilvus.passages import PAGES, PIXELS, check_budget
 from colmilvus.tool_arguments import SearchArguments, nothing_found, tool_description
 
-__all__ = ["SearchTool", "create_search_tool", "to_content_blocks"]
+__all__ = ["SearchTool", "create_search_tool"]
 
-SOURCES = ("source", "file_path", "file_name")
-"""Keys of the metadata that name where a node comes from: this package's, and those of SimpleDirectoryReader."""
-PAGE_KEYS = ("page", "page_label")
 RESERVED = frozenset({"ctx", "context", "input", "kwargs", "self"})
 """Names that LlamaIndex gives arguments of its own to."""
 
@@ -50,7 +47,8 @@ def create_search_tool(
     pages of at most ``pixels`` pixels each, and whose ``raw_output`` are the nodes with their scores. A FunctionAgent
     hands the blocks to its model, a ReActAgent their text. ``similarity_top_k``, ``filters``, ``mode`` and
     ``per_document`` hold for every search; the model cannot change them. What cannot be searched for, such as a blank
-    question, is answered with the reason, so that the model can ask again.
+    question, is answered with the reason, so that the model can ask again. OpenAI's chat completions take no pictures
+    from tools: there a PageAgent shows them.
 
     ``model_filters`` names keys of the metadata that the model may filter by, with the type of their values: bool, int,
     float or str. Each is an argument of the tool that may be left out, and takes a value or a list of values, any of
@@ -120,44 +118,6 @@ class SearchTool(AsyncBaseTool):
 
     def _answer(self, given: dict[str, Any], blocks: list[ContentBlock], found: list[NodeWithScore]) -> ToolOutput:
         return ToolOutput(tool_name=self._metadata.get_name(), blocks=blocks, raw_input=given, raw_output=found)
-
-
-def to_content_blocks(
-    nodes: Sequence[NodeWithScore], *, pages: int = PAGES, pixels: int = PIXELS
-) -> list[ContentBlock]:
-    r"""The nodes as content blocks for a message to a model that sees.
-
-    Before each node stands its number and where it comes from, such as ``[1] report.pdf, page 3``, in one text block
-    with its text; a document that was found by its segments has a number for each of them. Then comes its picture, an
-    image block, if it has one: ``pages`` different ones at most, each of at most ``pixels`` pixels in area. A text says
-    where a picture is left out, or was shown before; one that cannot be read is left out with a warning. Raises
-    InvalidInput for a budget that is no number.
-
-    >>> from llama_index.core.schema import TextNode
-    >>> page = TextNode(text="The Danube is long.", metadata={"source": "rivers.pdf", "page": 2})
-    >>> to_content_blocks([NodeWithScore(node=page)])[0].text
-    '[1] rivers.pdf, page 2\nThe Danube is long.'
-    """
-    blocks: list[ContentBlock] = []
-    for shown in show([p for each in nodes for p in _passages(each.node)], pages=pages, pixels=pixels):
-        blocks.append(TextBlock(text=shown.text))
-        if shown.picture is not None:
-            blocks.append(ImageBlock(image=shown.picture, image_mimetype="image/jpeg"))
-    return blocks
-
-
-def _passages(node: BaseNode) -> Iterator[Passage]:
-    segments: Sequence[NodeWithScore] = getattr(node, "segments", ())
-    for part in [each.node for each in segments] or [node]:
-        metadata = {**_origin(node.metadata), **_origin(part.metadata)}
-        yield Passage(part.get_content(), metadata, part.node_id, lambda: picture_of(node, fetched=True))
-
-
-def _origin(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """Source and page, under whatever keys they stand."""
-    source = next((metadata[key] for key in SOURCES if metadata.get(key)), None)
-    page = next((metadata[key] for key in PAGE_KEYS if metadata.get(key) is not None), None)
-    return {name: value for name, value in (("source", source), ("page", page)) if value is not None}
 
 
 def _mistakes(error: ValidationError) -> str:

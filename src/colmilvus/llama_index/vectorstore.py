@@ -28,6 +28,8 @@ from colmilvus.llama_index.writes import NodeWriter
 __all__ = ["LateInteractionVectorStore"]
 
 QUERY_ARGUMENTS = ("per_document", "mmr_threshold", "mmr_prefetch_factor", "mmr_prefetch_k")
+DOCUMENTS = 100
+"""Documents whose nodes are read together."""
 NOT_ASKED = ("output_fields", "embedding_field", "sparse_top_k")
 """Fields of a VectorStoreQuery that this store cannot do anything with."""
 
@@ -240,10 +242,16 @@ class LateInteractionVectorStore(BasePydanticVectorStore):
         entities = self._collection.get(filter=of_documents([ref_doc_id]))
         return [node.node_id for entity in entities for node in _nodes(entity)]
 
-    def source_hash(self, ref_doc_id: str) -> str | None:
-        """The hash that a document had when its nodes were made; None where none are held, or they do not tell."""
-        names = self._collection.ids(of_documents([ref_doc_id]))
-        return next((source_hash(entity) for entity in self._collection.get(names[:1])), None)
+    def source_hashes(self, ref_doc_ids: Sequence[str]) -> dict[str, str]:
+        """The hash that each document had when its nodes were made; those not held, or without one, are left out."""
+        hashes: dict[str, str] = {}
+        for start in range(0, len(ref_doc_ids), DOCUMENTS):
+            some = set(ref_doc_ids[start : start + DOCUMENTS])
+            for entity in self._collection.get(filter=of_documents(sorted(some))):
+                name = entity.document if entity.document in some else entity.id
+                if (told := source_hash(entity)) is not None:
+                    hashes[str(name)] = told
+        return hashes
 
     def _search(self, query: VectorStoreQuery, kwargs: Mapping[str, Any]) -> NodeSearch:
         is_hybrid = query.mode == "hybrid" and query.hybrid_top_k is not None
