@@ -35,7 +35,7 @@ def test_the_python_runs_from_top_to_bottom(folder: Path, checkpoint: Callable[[
     assert printed[0] == "39 added, 4 unreadable"
     assert all("air-and-water.pdf" in line for line in (printed[1], printed[4]))
     assert printed[-3].endswith(".jpg")
-    assert printed[-2:] == ["a", "['langchain', 'letters', 'looks', 'pages']"]
+    assert printed[-2:] == ["a", "['langchain', 'letters', 'looks', 'pages', 'texts']"]
 
 
 def test_the_commands_run(folder: Path) -> None:
