@@ -98,11 +98,12 @@ def _fetched(url: str) -> bytes:
 def picture_block(node: BaseNode) -> list[ImageBlock]:
     """The picture as a block for a model; none where there is none, a page of a file is drawn now."""
     data, path, url = places(node)
-    if is_of_page(node):
-        image = picture_of(node, fetched=False)
-        return [] if image is None else [ImageBlock(image=jpeg(image, PIXELS), image_mimetype="image/jpeg")]
+    mimetype = getattr(node, "image_mimetype", None)
     if data:
-        return [ImageBlock(image=_decoded(data), image_mimetype=getattr(node, "image_mimetype", None))]
-    if path:
-        return [ImageBlock(path=Path(path), image_mimetype=getattr(node, "image_mimetype", None))]
-    return [ImageBlock(url=AnyUrl(url), image_mimetype=getattr(node, "image_mimetype", None))] if url else []
+        return [ImageBlock(image=_decoded(data), image_mimetype=mimetype)]
+    if path and page_image(path) is None:
+        return [ImageBlock(path=Path(path), image_mimetype=mimetype)]
+    image = picture_of(node, fetched=False)
+    if image is not None:
+        return [ImageBlock(image=jpeg(image, PIXELS), image_mimetype="image/jpeg")]
+    return [ImageBlock(url=AnyUrl(url), image_mimetype=mimetype)] if url else []
