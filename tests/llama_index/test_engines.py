@@ -32,6 +32,11 @@ from colmilvus import Collection, Entity
 from colmilvus.llama_index import LateInteractionRetriever, as_index
 from tests.words import WordEmbedder
 
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),  # of LlamaIndex's engines
+    pytest.mark.usefixtures("leftovers_cleared"),
+]
+
 PAGES = [
     Entity("a#1", "red sea", document="a", metadata={"source": "a.pdf", "page": 1, "year": 2024}),
     Entity("a#2", "red sea bird", document="a", metadata={"source": "a.pdf", "page": 2, "year": 2025}),

@@ -14,7 +14,8 @@ from colmilvus import Collection, Entity
 from colmilvus.errors import InvalidFilter, InvalidQuery, Unsupported
 from colmilvus.filters import matches
 from colmilvus.llama_index import LateInteractionRetriever, LateInteractionVectorStore
-from colmilvus.llama_index.filters import of_documents, to_filter
+from colmilvus.llama_index.filters import to_filter
+from colmilvus.llama_index.searches import documents_filter
 from tests.llama_index.conformance import FILTERS, is_newest_meaning, passes
 from tests.llama_index.test_conformance import uses_what_milvus_lacks
 from tests.words import WordEmbedder
@@ -183,8 +184,8 @@ def test_filters_of_the_core_are_taken_too(pages: Collection) -> None:
 
 
 def test_documents_are_told_by_their_ids_and_pages_by_theirs(pages: Collection) -> None:
-    assert ids(pages, of_documents(["a"])) == ["a#1", "a#2"]  # type: ignore[arg-type]
-    assert ids(pages, of_documents(["a#2", "b"])) == ["a#2", "b"]  # type: ignore[arg-type]
+    assert ids(pages, documents_filter(pages, ["a"])) == ["a#1", "a#2"]  # type: ignore[arg-type]
+    assert ids(pages, documents_filter(pages, ["a#2", "b"])) == ["a#2", "b"]  # type: ignore[arg-type]
     assert ids(pages, MetadataFilters(filters=[]), doc_ids=["a"], node_ids=["a#2", "b"]) == ["a#2"]
 
 

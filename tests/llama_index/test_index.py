@@ -14,7 +14,7 @@ from llama_index.core.embeddings import MockEmbedding
 from llama_index.core.ingestion import IngestionPipeline
 from llama_index.core.llms import MockLLM
 from llama_index.core.node_parser import SentenceSplitter
-from llama_index.core.schema import Document, ImageNode, IndexNode, TextNode
+from llama_index.core.schema import Document, ImageDocument, ImageNode, IndexNode, TextNode
 from llama_index.core.vector_stores import SimpleVectorStore
 from llama_index.core.vector_stores.types import VectorStoreQuery
 
@@ -30,6 +30,11 @@ from colmilvus.llama_index import (
 )
 from tests.colours import ColourEmbedder, png
 from tests.words import WordEmbedder
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),  # of LlamaIndex's engines
+    pytest.mark.usefixtures("leftovers_cleared"),
+]
 
 SPLITTER = SentenceSplitter(chunk_size=20, chunk_overlap=0)
 THINGS = ("sea", "tree", "dog", "cat")
@@ -126,14 +131,15 @@ def test_a_document_keeps_its_old_nodes_until_the_new_ones_are_stored(database: 
 def test_pages_stay_whole_and_pictures_without_text_are_stored(database: Path) -> None:
     picture = b64encode(png("red")).decode()
     with Collection("colours", ColourEmbedder(), uri=database) as collection:
-        nodes = [ImageNode(id_="scan", image=picture), ImageNode(id_="page", text=LONG, image=picture)]
+        page = ImageDocument(id_="page", text=LONG, image=picture)
+        nodes = [ImageNode(id_="scan", image=picture), page]
         index = LateInteractionIndex(
             nodes, storage_context=StorageContext.from_defaults(vector_store=LateInteractionVectorStore(collection))
         )
         assert sorted(collection.ids()) == ["page", "scan"]
         collection.clear()
 
-        index.insert(nodes[1])  # type: ignore[arg-type]  # LlamaIndex inserts nodes as well as documents
+        index.insert(page)
         index.insert_nodes([nodes[0], TextNode(id_="text", text="all is blue")])
 
         assert sorted(collection.ids()) == ["page", "scan", "text"]
@@ -230,6 +236,7 @@ from llama_index.core.schema import Document
 from colmilvus import Collection, Entity, MultiVector, Unreadable
 from colmilvus.llama_index import as_index
 from tests.words import WordEmbedder
+
 
 with Collection("notes", WordEmbedder(), uri="kb.db") as notes:
     index = as_index(notes)

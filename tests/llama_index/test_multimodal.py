@@ -21,6 +21,11 @@ from colmilvus import Collection, Entity
 from colmilvus.llama_index import LateInteractionRetriever, as_index
 from tests.words import WordEmbedder
 
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),  # of LlamaIndex's engines
+    pytest.mark.usefixtures("leftovers_cleared"),
+]
+
 RED = Image.new("RGB", (4, 4), "red")
 
 

@@ -380,6 +380,22 @@ class TestSimpleDirectoryReader:
         assert [page.id_ for page in pages] == [f"{rivers}_part_0", f"{rivers}_part_1"]
         assert [page.metadata["page"] for page in pages] == [1, 2]
 
+    def test_a_page_that_is_gone_is_removed_by_such_a_name_too(self, rivers: Path, notes: Collection) -> None:
+        store = LateInteractionVectorStore(notes)
+        pipeline = IngestionPipeline(
+            transformations=[EmbedInStore()],
+            vector_store=store,
+            docstore=SimpleDocumentStore(),
+            docstore_strategy=DocstoreStrategy.UPSERTS_AND_DELETE,
+        )
+        extractor: Any = {".pdf": PageReader()}
+        for texts in (["one", "two"], ["one"]):
+            rivers.write_bytes(text_pdf(texts, media_box=SMALL))
+            reader = SimpleDirectoryReader(input_files=[rivers], file_extractor=extractor, filename_as_id=True)
+            pipeline.run(documents=reader.load_data())
+
+            assert sorted(notes.ids()) == [f"{rivers}_part_{number}" for number in range(len(texts))]
+
     @pytest.mark.usefixtures("rivers")
     def test_a_bad_file_is_left_out_or_raised(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (tmp_path / "bad.pdf").write_bytes(b"%PDF-1.4 cut off")

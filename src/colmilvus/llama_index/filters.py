@@ -133,13 +133,7 @@ def within(filter: Filter | None, bounds: Sequence[Mapping[str, Any]]) -> Filter
     return {"$and": [*([filter] if filter else []), *bounds]}
 
 
-def of_documents(documents: Sequence[str]) -> Mapping[str, Any]:
-    """What comes from these documents: their nodes, and those of the ids that have no document, or are its page."""
-    names = list(documents)
-    whole = {"$and": [{"$id": {"$in": names}}, {"$document": {"$in": [None, *(_file(name) for name in names)]}}]}
-    return {"$or": [{"$document": {"$in": names}}, whole]}
-
-
-def _file(name: str) -> str:
-    """The document whose page has this id, as read_pages names it; else something that no document is called."""
-    return name.rpartition("#")[0] or name
+def of_documents(documents: Sequence[str], whole: Sequence[str]) -> Mapping[str, Any]:
+    """What comes from these documents, and the entities that are such a document, or page, as a whole."""
+    nodes = {"$document": {"$in": list(documents)}}
+    return {"$or": [nodes, {"$id": {"$in": list(whole)}}]} if whole else nodes

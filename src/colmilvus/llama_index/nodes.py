@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +32,17 @@ from colmilvus.llama_index.pictures import is_of_page, page_document, picture_bl
 if TYPE_CHECKING:
     from llama_index.core.base.llms.types import BaseContentBlock
 
-__all__ = ["DocumentNode", "PageNode", "Pictures", "begins_at", "entity_of", "node_of", "segment_node", "source_hash"]
+__all__ = [
+    "DocumentNode",
+    "PageNode",
+    "Pictures",
+    "begins_at",
+    "entity_of",
+    "is_whole",
+    "node_of",
+    "segment_node",
+    "source_hash",
+]
 
 OURS = "llama_index"
 """What nodes keep under this name in ``internal`` is LlamaIndex's, and this adapter's alone."""
@@ -122,7 +133,9 @@ def _told(node: BaseNode, *, is_kept: bool) -> dict[str, Any]:
     """What an entity has no place for, as JSON holds it; fields with their defaults are left out."""
     kind = KINDS[PageNode.__name__] if is_of_page(node) else next(k for k in KINDS.values() if isinstance(node, k))
     try:
-        fields = node.model_dump(mode="json", exclude={*BARE, *MEDIA}, exclude_defaults=True)
+        fields = node.model_dump(mode="json", exclude={*BARE, *MEDIA, "obj"}, exclude_defaults=True)
+        if isinstance(node, IndexNode) and node.obj is not None:
+            fields["obj"] = json.loads(json.dumps(node.to_dict()["obj"]))  # as from_dict of every version reads it
     except Exception as error:  # pydantic's and LlamaIndex's own, for what cannot be written
         raise InvalidEntity(f"node {node.node_id!r} cannot be written as JSON: {error}") from error
     own = {name: value for name, value in fields.items() if name in kind.model_fields}
@@ -232,6 +245,14 @@ def _plain(entity: Entity) -> TextNode:
     if entity.document:
         fields["relationships"] = {NodeRelationship.SOURCE: RelatedNodeInfo(node_id=entity.document)}
     return TextNode(**fields) if entity.image is None else PageNode(**fields, image_path=str(entity.image))
+
+
+def is_whole(entity: Entity) -> bool:
+    """Whether an entity is a document, or a page, of its own, and not a piece of another that has its own id."""
+    told = entity.internal.get(OURS)
+    if told:
+        return "hash" in told
+    return entity.document in (None, entity.id, entity.id.rpartition("#")[0])
 
 
 def source_hash(entity: Entity) -> str | None:

@@ -15,9 +15,18 @@ from colmilvus.entity import Entity, Hit, MultiVector, Segment
 from colmilvus.errors import InvalidInput, InvalidQuery
 from colmilvus.filters import Filter
 from colmilvus.llama_index.filters import of_documents, to_filter, within
-from colmilvus.llama_index.nodes import DocumentNode, PageNode, node_of, segment_node
+from colmilvus.llama_index.nodes import DocumentNode, PageNode, is_whole, node_of, segment_node
 
-__all__ = ["BEST_SEGMENTS", "Found", "Mode", "NodeSearch", "check_found", "check_top_k", "document_node"]
+__all__ = [
+    "BEST_SEGMENTS",
+    "Found",
+    "Mode",
+    "NodeSearch",
+    "check_found",
+    "check_top_k",
+    "document_node",
+    "documents_filter",
+]
 
 Found: TypeAlias = Literal["documents", "segments"]
 """What is given out of an entity with segments: the document itself, or the best of its segments."""
@@ -136,7 +145,7 @@ class NodeSearch:
             parents = self.collection.parents(self.node_ids) if self.collection.spec.segments else {}
             bounds.append({"$id": {"$in": [*self.node_ids, *parents]}})
         if self.doc_ids:
-            bounds.append(of_documents(self.doc_ids))
+            bounds.append(documents_filter(self.collection, self.doc_ids))
         return within(to_filter(self.filters, self.collection.spec.fields), bounds)
 
     def _nodes(self, hit: Hit) -> list[NodeWithScore]:
@@ -153,6 +162,12 @@ class NodeSearch:
         if not wanted or hit.entity.id in wanted:
             return hit.segments
         return [(part, similarity) for part, similarity in hit.segments if part.id in wanted]
+
+
+def documents_filter(collection: Collection, ids: Sequence[str]) -> Mapping[str, Any]:
+    """What LlamaIndex means by these ``ref_doc_id``: nodes of these documents, and documents that were stored whole."""
+    whole = [entity.id for entity in collection.get(list(ids)) if is_whole(entity)]
+    return of_documents(ids, whole)
 
 
 def document_node(

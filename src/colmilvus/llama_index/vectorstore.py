@@ -20,9 +20,16 @@ from colmilvus.collection import Collection
 from colmilvus.entity import MultiVector
 from colmilvus.errors import InvalidInput, InvalidQuery, Unsupported
 from colmilvus.filters import Filter
-from colmilvus.llama_index.filters import of_documents, to_filter, within
+from colmilvus.llama_index.filters import to_filter, within
 from colmilvus.llama_index.nodes import node_of, segment_node, source_hash
-from colmilvus.llama_index.searches import BEST_SEGMENTS, Found, NodeSearch, check_found, document_node
+from colmilvus.llama_index.searches import (
+    BEST_SEGMENTS,
+    Found,
+    NodeSearch,
+    check_found,
+    document_node,
+    documents_filter,
+)
 from colmilvus.llama_index.writes import NodeWriter
 
 __all__ = ["LateInteractionVectorStore"]
@@ -139,7 +146,7 @@ class LateInteractionVectorStore(BasePydanticVectorStore):
     def delete(self, ref_doc_id: str, **delete_kwargs: Any) -> None:
         """Remove all nodes of a document, or the document itself where it was stored whole; none is no error."""
         _check_no(delete_kwargs, "delete")
-        self._collection.delete(filter=of_documents([ref_doc_id]))
+        self._collection.delete(filter=documents_filter(self._collection, [ref_doc_id]))
 
     async def adelete(self, ref_doc_id: str, **delete_kwargs: Any) -> None:
         """As ``delete``, in a thread."""
@@ -239,15 +246,15 @@ class LateInteractionVectorStore(BasePydanticVectorStore):
 
     def node_ids(self, ref_doc_id: str) -> list[str]:
         """The ids of all nodes of a document, of that itself where it was stored whole."""
-        entities = self._collection.get(filter=of_documents([ref_doc_id]))
+        entities = self._collection.get(filter=documents_filter(self._collection, [ref_doc_id]))
         return [node.node_id for entity in entities for node in _nodes(entity)]
 
     def source_hashes(self, ref_doc_ids: Sequence[str]) -> dict[str, str]:
         """The hash that each document had when its nodes were made; those not held, or without one, are left out."""
         hashes: dict[str, str] = {}
         for start in range(0, len(ref_doc_ids), DOCUMENTS):
-            some = set(ref_doc_ids[start : start + DOCUMENTS])
-            for entity in self._collection.get(filter=of_documents(sorted(some))):
+            some = ref_doc_ids[start : start + DOCUMENTS]
+            for entity in self._collection.get(filter=documents_filter(self._collection, some)):
                 name = entity.document if entity.document in some else entity.id
                 if (told := source_hash(entity)) is not None:
                     hashes[str(name)] = told
