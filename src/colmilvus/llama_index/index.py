@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from llama_index.core.data_structs.data_structs import IndexDict
@@ -14,7 +14,7 @@ from llama_index.core.settings import Settings
 from llama_index.core.storage.storage_context import StorageContext
 
 from colmilvus.collection import Collection
-from colmilvus.errors import InvalidInput, warn
+from colmilvus.errors import InvalidInput, Unsupported, warn
 from colmilvus.llama_index.embedding import EmbedInStore
 from colmilvus.llama_index.pictures import has_picture
 from colmilvus.llama_index.retriever import LateInteractionRetriever
@@ -105,11 +105,15 @@ class LateInteractionIndex(VectorStoreIndex):
         ``node_ids``, and, also within ``vector_store_kwargs``, ``per_document``, ``mmr_threshold`` and
         ``mmr_prefetch_k``. Others are not looked at: as LlamaIndex has it, those of engines come here too.
         """
+        if kwargs.get("sparse_top_k") is not None:
+            raise Unsupported(f"sparse_top_k={kwargs['sparse_top_k']!r}: this store has no such thing; leave it out")
         of_store = {**kwargs, **kwargs.get("vector_store_kwargs", {})}
+        mode = kwargs.get("mode", kwargs.get("vector_store_query_mode"))
+        fused = kwargs.get("hybrid_top_k") if mode == "hybrid" else None
         return LateInteractionRetriever(
             self._store.collection,
-            kwargs.get("similarity_top_k", TOP_K),
-            mode=kwargs.get("mode", kwargs.get("vector_store_query_mode")),
+            kwargs.get("similarity_top_k", TOP_K) if fused is None else fused,
+            mode=mode,
             found=kwargs.get("found", self._store.found),
             best_segments=kwargs.get("best_segments", self._store.best_segments),
             callback_manager=kwargs.get("callback_manager", self._callback_manager),
@@ -144,36 +148,54 @@ class LateInteractionIndex(VectorStoreIndex):
     def update_ref_doc(self, document: Document, **update_kwargs: Any) -> None:
         """Store a document's new nodes, then remove those that it had and has no more."""
         with self._callback_manager.as_trace("update_ref_doc"):
-            nodes = run_transformations([document], self._transformations, show_progress=self._show_progress)
-            self._replace(document, nodes, update_kwargs.get("insert_kwargs", {}))
+            self._replace([document], self._parsed([document]), update_kwargs)
 
     async def aupdate_ref_doc(self, document: Document, **update_kwargs: Any) -> None:
         """As ``update_ref_doc``, in a thread but for the transformations."""
         with self._callback_manager.as_trace("aupdate_ref_doc"):
-            nodes = await arun_transformations([document], self._transformations, show_progress=self._show_progress)
-            await asyncio.to_thread(self._replace, document, nodes, update_kwargs.get("insert_kwargs", {}))
-
-    def _replace(self, document: Document, nodes: Sequence[BaseNode], insert_kwargs: dict[str, Any]) -> None:
-        before = set(self._store.node_ids(document.id_))
-        self.insert_nodes(nodes, **insert_kwargs)
-        self._store.delete_nodes(sorted(before - {node.node_id for node in nodes}))
-        self._docstore.set_document_hash(document.id_, document.hash)
+            nodes = await self._aparsed([document])
+            await asyncio.to_thread(self._replace, [document], nodes, update_kwargs)
 
     def refresh_ref_docs(self, documents: Sequence[Document], **update_kwargs: Any) -> list[bool]:
-        """Store the documents that are new or have changed, and say of each whether it was one of these."""
-        self._recall(documents)
-        return super().refresh_ref_docs(documents, **update_kwargs)
+        """Store the documents that are new or have changed, and say of each whether it was one of these.
+
+        What an earlier process has stored counts. All nodes are embedded together, and old ones are removed last.
+        """
+        with self._callback_manager.as_trace("refresh_ref_docs"):
+            changed = self._changed(documents)
+            self._replace(changed, self._parsed(changed), update_kwargs)
+            return _each_in(documents, changed)
 
     async def arefresh_ref_docs(self, documents: Sequence[Document], **update_kwargs: Any) -> list[bool]:
         """As ``refresh_ref_docs``, in a thread but for the transformations."""
-        await asyncio.to_thread(self._recall, documents)
-        return await super().arefresh_ref_docs(documents, **update_kwargs)
+        with self._callback_manager.as_trace("arefresh_ref_docs"):
+            changed = await asyncio.to_thread(self._changed, documents)
+            nodes = await self._aparsed(changed)
+            await asyncio.to_thread(self._replace, changed, nodes, update_kwargs)
+            return _each_in(documents, changed)
 
-    def _recall(self, documents: Sequence[Document]) -> None:
-        """Tell LlamaIndex of what the store holds, by this process or an earlier one, and of what it holds no more."""
+    def _parsed(self, documents: Sequence[Document]) -> Sequence[BaseNode]:
+        return run_transformations(list(documents), self._transformations, show_progress=self._show_progress)
+
+    async def _aparsed(self, documents: Sequence[Document]) -> Sequence[BaseNode]:
+        return await arun_transformations(list(documents), self._transformations, show_progress=self._show_progress)
+
+    def _changed(self, documents: Sequence[Document]) -> list[Document]:
+        """Those of which the store holds nothing, or what was made of another state; of several by one id the last."""
         held = self._store.source_hashes([document.id_ for document in documents])
+        last = {document.id_: document for document in documents}
+        return [document for document in last.values() if held.get(document.id_) != document.hash]
+
+    def _replace(self, documents: Sequence[Document], nodes: Sequence[BaseNode], kwargs: Mapping[str, Any]) -> None:
+        if not documents:
+            return
+        before = set(self._store.node_ids([document.id_ for document in documents]))
+        self.insert_nodes(nodes, **kwargs.get("insert_kwargs", {}))
+        self._store.delete_nodes(sorted(before - {node.node_id for node in nodes}))
         for document in documents:
-            if document.id_ in held:
-                self._docstore.set_document_hash(document.id_, held[document.id_])
-            else:
-                self._docstore.delete_document(document.id_, raise_error=False)
+            self._docstore.set_document_hash(document.id_, document.hash)
+
+
+def _each_in(documents: Sequence[Document], chosen: Sequence[Document]) -> list[bool]:
+    names = {document.id_ for document in chosen}
+    return [document.id_ in names for document in documents]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from llama_index.core.bridge.pydantic import PrivateAttr
@@ -17,7 +17,7 @@ from llama_index.core.vector_stores.types import (
 
 from colmilvus.chunks import Chunks
 from colmilvus.collection import Collection
-from colmilvus.entity import MultiVector
+from colmilvus.entity import Entity, MultiVector
 from colmilvus.errors import InvalidInput, InvalidQuery, Unsupported
 from colmilvus.filters import Filter
 from colmilvus.llama_index.filters import to_filter, within
@@ -244,21 +244,25 @@ class LateInteractionVectorStore(BasePydanticVectorStore):
     def persist(self, persist_path: str, fs: Any = None) -> None:
         """Nothing: whatever is added is stored already."""
 
-    def node_ids(self, ref_doc_id: str) -> list[str]:
-        """The ids of all nodes of a document, of that itself where it was stored whole."""
-        entities = self._collection.get(filter=documents_filter(self._collection, [ref_doc_id]))
-        return [node.node_id for entity in entities for node in _nodes(entity)]
+    def node_ids(self, ref_doc_ids: str | Sequence[str]) -> list[str]:
+        """The ids of all nodes of a document, or of several; of those themselves that were stored whole."""
+        names = [ref_doc_ids] if isinstance(ref_doc_ids, str) else list(ref_doc_ids)
+        return [node.node_id for entity in self._of_documents(names) for node in _nodes(entity)]
 
     def source_hashes(self, ref_doc_ids: Sequence[str]) -> dict[str, str]:
         """The hash that each document had when its nodes were made; those not held, or without one, are left out."""
+        wanted = set(ref_doc_ids)
         hashes: dict[str, str] = {}
-        for start in range(0, len(ref_doc_ids), DOCUMENTS):
-            some = ref_doc_ids[start : start + DOCUMENTS]
-            for entity in self._collection.get(filter=documents_filter(self._collection, some)):
-                name = entity.document if entity.document in some else entity.id
-                if (told := source_hash(entity)) is not None:
-                    hashes[str(name)] = told
+        for entity in self._of_documents(ref_doc_ids):
+            name = entity.document if entity.document in wanted else entity.id
+            if (told := source_hash(entity)) is not None:
+                hashes[str(name)] = told
         return hashes
+
+    def _of_documents(self, names: Sequence[str]) -> Iterator[Entity]:
+        for start in range(0, len(names), DOCUMENTS):
+            some = names[start : start + DOCUMENTS]
+            yield from self._collection.get(filter=documents_filter(self._collection, some))
 
     def _search(self, query: VectorStoreQuery, kwargs: Mapping[str, Any]) -> NodeSearch:
         is_hybrid = query.mode == "hybrid" and query.hybrid_top_k is not None
@@ -287,7 +291,7 @@ class LateInteractionVectorStore(BasePydanticVectorStore):
         return self._chunks.told_apart(list(ids), is_grouped=self.group_by is not None)
 
 
-def _nodes(entity: Any) -> list[BaseNode]:
+def _nodes(entity: Entity) -> list[BaseNode]:
     return [segment_node(part, entity) for part in entity.segments] or [node_of(entity)]
 
 
