@@ -36,48 +36,65 @@ class Chunks:
         with _locks_guard:
             self._moving = _locks.setdefault(collection.place, _Lock())
 
+    @property
+    def lock(self) -> RLock:
+        """Held while chunks are moved, and by whoever replaces several things that belong together."""
+        return self._moving.lock
+
     def add(self, parents: Sequence[Entity], add: Add) -> list[str]:
         """Store chunks, the segments of these parents, merged with what is held of them; return the ids of those held.
 
         A chunk that is held under another parent leaves it. What the embedder cannot read is left out with a warning.
-        Raises InvalidInput, before anything is stored, where one id would be that of a chunk and of a parent.
+        Raises InvalidInput, before anything is stored, where one id would be that of a chunk and of a parent, or a
+        parent is held without chunks.
         """
         for parent in parents:
             self._collection.check(parent)
         names = [part.id for parent in parents for part in parent.segments]
-        self._check_ids(names, [parent.id for parent in parents])
         with self._moving.lock:  # of two who give a chunk two parents the last one wins, and none takes it away
+            held = self._collection.segment_ids([parent.id for parent in parents])
+            self._check_parents(held)
+            elsewhere = self._check_new(parents, held)
             report = add(parents)
             warn_of_unread(report)
-            self._leave_other_parents({parent.id: {part.id for part in parent.segments} for parent in parents})
+            for parent_id, moved in elsewhere.items():
+                self._collection.delete([parent_id], segments=moved)
         return self._those_held(parents, names) if report.unreadable or report.failed else names
 
     def check_whole(self, ids: Sequence[str]) -> None:
-        """Raise InvalidInput where one of these, which are to be entities of their own, is the id of a chunk."""
+        """Raise InvalidInput where one of these, which are to have no chunks, is the id of a chunk or of a parent."""
+        for name, segments in self._collection.segment_ids(ids).items():
+            if segments:
+                raise InvalidInput(f"{name!r} is held with chunks, which would be lost; delete it, or take another id")
         for parent, held in self._collection.parents(ids).items():
             raise InvalidInput(
                 f"{held[0]!r} is the id of a chunk of {parent!r}; open the store with the group_by= that it was made "
                 "with, or give it another id"
             )
 
-    def _check_ids(self, chunks: Sequence[str], parents: Sequence[str]) -> None:
-        """Raise InvalidInput where one id would be that of a chunk and of a parent, now or with what is held."""
-        both = set(chunks) & set(parents) or {
-            name for held in self._collection.parents(parents).values() for name in held
-        }
-        if not both and self._collection.count({"$id": list(chunks)}):
-            both = {entity.id for entity in self._collection.get(chunks)}
-        if both:
-            name = min(both)
-            raise InvalidInput(f"{name!r} would be the id of a chunk and of a parent; give the chunk another id")
+    def _check_parents(self, held: Mapping[str, Sequence[str]]) -> None:
+        for name, segments in held.items():
+            if not segments:
+                raise InvalidInput(f"{name!r} is held without chunks, and would be lost to them; delete it first")
 
-    def _leave_other_parents(self, added: Mapping[str, set[str]]) -> None:
-        """Take chunks that have been given another parent out of the one that they had."""
-        names = [name for segments in added.values() for name in segments]
-        for parent, held in self._collection.parents(names).items():
-            moved = [name for name in held if name not in added.get(parent, ())]
-            if moved:
-                self._collection.delete([parent], segments=moved)
+    def _check_new(self, parents: Sequence[Entity], held: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+        """The chunks that are new to their parents and held by others, by these.
+
+        Raises InvalidInput where one id would be that of a chunk and of a parent, now or with what is held.
+        """
+        own = {parent.id: set(held.get(parent.id, ())) for parent in parents}
+        owners = {part.id: parent.id for parent in parents for part in parent.segments}
+        new = [name for name, owner in owners.items() if name not in own[owner]]
+        new_parents = [name for name in own if name not in held]
+        both = owners.keys() & own.keys()
+        elsewhere = self._collection.parents([*new, *new_parents]) if new or new_parents else {}
+        both |= {name for found in elsewhere.values() for name in found} & set(new_parents)
+        if not both and new and self._collection.count({"$id": new}):
+            both = {entity.id for entity in self._collection.get(new)}
+        if both:
+            raise InvalidInput(f"{min(both)!r} would be the id of a chunk and of a parent; give the chunk another id")
+        moved = {parent: [name for name in found if owners.get(name) != parent] for parent, found in elsewhere.items()}
+        return {parent: names for parent, names in moved.items() if names}
 
     def _those_held(self, parents: Sequence[Entity], ids: Sequence[str]) -> list[str]:
         """Those ids whose chunks are held as they are in these parents."""

@@ -307,10 +307,7 @@ class Collection:
         return preferred_mode(self.embedder) if textual else "late_interaction"
 
     def get(self, ids: Sequence[str] | None = None, *, filter: Filter | None = None) -> list[Entity]:
-        """The entities under these ids, in that order, or those that match a filter; what is not held is left out.
-
-        Raises InvalidInput where neither is given, or both; ``filter={}`` matches everything.
-        """
+        """The entities under these ids that are held, in that order, or those that match a filter, all with ``{}``."""
         if (ids is None) == (filter is None):
             raise InvalidInput("get takes ids or filter=; for everything get(filter={})")
         wanted = self.ids(filter) if ids is None else id_list(ids)
@@ -334,6 +331,10 @@ class Collection:
     def parents(self, segments: Sequence[str]) -> dict[str, list[str]]:
         """The ids of the entities that hold any of these segments, each with the ids of those that it holds."""
         return self._layout.parents(id_list(segments)) if self._layout.spec.segments else {}
+
+    def segment_ids(self, ids: Sequence[str]) -> dict[str, list[str]]:
+        """The ids of those of these entities that are held, each with the ids of its segments."""
+        return self._layout.segment_ids(id_list(ids)) if self._layout.spec.segments else {}
 
     def delete(
         self,

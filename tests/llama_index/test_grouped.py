@@ -13,7 +13,7 @@ from llama_index.core.storage.docstore import SimpleDocumentStore
 from llama_index.core.vector_stores.types import MetadataFilter, MetadataFilters, VectorStoreQuery
 
 from colmilvus import Collection, Entity, group, maxsim
-from colmilvus.errors import InvalidInput, Unsupported
+from colmilvus.errors import InvalidInput
 from colmilvus.llama_index import (
     DocumentNode,
     EmbedInStore,
@@ -141,9 +141,25 @@ def test_chunks_are_read_and_deleted_one_by_one(store: LateInteractionVectorStor
     assert chunked.ids() == ["sea"]
     store.delete_nodes(["sea-8", "sea-7"])
     assert chunked.count() == 0
+
+
+def number(value: int, operator: str = "==") -> MetadataFilters:
+    return MetadataFilters(filters=[MetadataFilter(key="number", value=value, operator=operator)])  # type: ignore[arg-type]
+
+
+def test_filters_see_each_chunk_where_chunks_are_read_and_deleted(
+    store: LateInteractionVectorStore, chunked: Collection
+) -> None:
     store.add(ALL)
-    with pytest.raises(Unsupported, match="filters see whole documents"):
-        store.delete_nodes(["sea-8"], MetadataFilters(filters=[MetadataFilter(key="document", value="sea")]))
+
+    assert {node.node_id for node in store.get_nodes(filters=number(0))} == {"sea-9", "tree-9"}
+    assert [node.node_id for node in store.get_nodes(["sea-9", "sea-8"], number(0, "!="))] == ["sea-8"]
+    found = LateInteractionVectorStore(chunked, group_by="ref_doc_id", found="segments", best_segments=None)
+    assert "sea-9" not in (found.query(asked("red sea", 9, filters=number(0, "!="))).ids or [])
+    store.delete_nodes(["sea-9", "sea-8"], number(0))
+    assert store.node_ids("sea") == ["sea-8", "sea-7"]
+    store.delete_nodes(filters=number(1, ">"))
+    assert (store.node_ids("sea"), store.node_ids("tree")) == (["sea-8"], ["tree-9", "tree-8"])
 
 
 def test_a_chunk_that_is_given_another_document_leaves_the_one_that_it_had(store: LateInteractionVectorStore) -> None:
@@ -171,6 +187,25 @@ def test_what_is_no_chunk_is_an_entity_of_its_own(store: LateInteractionVectorSt
     assert chunked.count() == 0
     with pytest.raises(InvalidInput, match="'sea' would be the id of a chunk and of a parent"):
         store.add([TextNode(id_="sea", text="red", relationships=source)])
+
+
+def test_no_document_is_lost_to_its_chunks_nor_they_to_it(
+    store: LateInteractionVectorStore, chunked: Collection
+) -> None:
+    whole = Document(id_="sea", text="all of the sea")
+    with pytest.raises(InvalidInput, match="'sea' would be a node of its own and the document of other nodes"):
+        store.add([whole, *chunks("sea")])
+    store.add(ALL)
+    for each in (store, LateInteractionVectorStore(chunked)):
+        with pytest.raises(InvalidInput, match="'sea' is held with chunks, which would be lost"):
+            each.add([whole])
+    store.delete("sea")
+    store.add([whole])
+    with pytest.raises(InvalidInput, match="'sea' is held without chunks, and would be lost to them"):
+        store.add(chunks("sea"))
+
+    assert chunked.get(["sea"])[0].text == "all of the sea"
+    assert len(store.node_ids("tree")) == 4
 
 
 def test_without_grouping_the_id_of_a_chunk_is_not_taken_again(

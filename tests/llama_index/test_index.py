@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import subprocess
 import sys
 from base64 import b64encode
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from llama_index.core import Settings, StorageContext, VectorStoreIndex
@@ -14,12 +18,12 @@ from llama_index.core.embeddings import MockEmbedding
 from llama_index.core.ingestion import IngestionPipeline
 from llama_index.core.llms import MockLLM
 from llama_index.core.node_parser import SentenceSplitter
-from llama_index.core.schema import Document, ImageDocument, ImageNode, IndexNode, TextNode
+from llama_index.core.schema import Document, ImageDocument, ImageNode, IndexNode, TextNode, TransformComponent
 from llama_index.core.vector_stores import SimpleVectorStore
 from llama_index.core.vector_stores.types import VectorStoreQuery
 
 from colmilvus import Collection, Entity, MultiVector, Unreadable
-from colmilvus.errors import InvalidInput, InvalidQuery
+from colmilvus.errors import InvalidInput, InvalidQuery, Unsupported
 from colmilvus.llama_index import (
     EmbedInStore,
     KeepPages,
@@ -128,6 +132,53 @@ def test_a_document_keeps_its_old_nodes_until_the_new_ones_are_stored(database: 
         assert texts(index, "a") == ["red sea"]
 
 
+class InterruptedEmbedder(WordEmbedder):
+    """Is interrupted after so many batches."""
+
+    left = 1_000
+
+    def embed_entities(self, entities: Sequence[Entity]) -> list[MultiVector | Unreadable]:
+        self.left -= 1
+        if self.left < 0:
+            raise KeyboardInterrupt
+        return super().embed_entities(entities)
+
+
+@pytest.mark.parametrize("group_by", [None, "ref_doc_id"])
+def test_what_was_cut_short_is_seen_and_made_good(database: Path, group_by: Literal["ref_doc_id"] | None) -> None:
+    embedder = InterruptedEmbedder()
+    document = Document(id_="a", text=" ".join(f"red sea {number} ." for number in range(400)))
+    with Collection("notes", embedder, uri=database, segments=True) as collection:
+        store = LateInteractionVectorStore(collection, group_by=group_by)
+        embedder.left = 1 if group_by is None else 0  # of a grouped document everything is stored at once
+        with pytest.raises(KeyboardInterrupt):
+            as_index(store, transformations=[SPLITTER]).refresh_ref_docs([document, Document(id_="b", text="x " * 99)])
+        embedder.left = 1_000
+
+        for expected in (True, False):
+            later = as_index(store, transformations=[SPLITTER])
+            assert later.refresh_ref_docs([document]) == [expected]
+            assert len(store.node_ids("a")) == len(SPLITTER([document]))
+
+
+def test_old_nodes_that_stayed_beside_new_ones_are_seen(notes: Collection) -> None:
+    index = as_index(notes, transformations=[SPLITTER])
+    index.insert(Document(id_="a", text="red sea"))
+    index.insert(Document(id_="a", text="green tree"))  # as an update that was cut before it removed the old ones
+
+    assert index.refresh_ref_docs([Document(id_="a", text="green tree")]) == [True]
+    assert texts(index, "a") == ["green tree"]
+    assert index.refresh_ref_docs([Document(id_="a", text="green tree")]) == [False]
+
+
+def test_updates_at_once_leave_the_nodes_of_one(notes: Collection) -> None:
+    index = as_index(notes, transformations=[SPLITTER])
+    with ThreadPoolExecutor(4) as threads:
+        for done in [threads.submit(index.update_ref_doc, Document(id_="a", text=f"sea {n}")) for n in range(4)]:
+            done.result(timeout=60)
+    assert len(texts(index, "a")) == 1
+
+
 def test_pages_stay_whole_and_pictures_without_text_are_stored(database: Path) -> None:
     picture = b64encode(png("red")).decode()
     with Collection("colours", ColourEmbedder(), uri=database) as collection:
@@ -211,6 +262,40 @@ def test_the_settings_own_transformations_are_used_where_none_are_given(
     index = as_index(notes)
     index.insert(Document(id_="a", text=LONG))
     assert len(texts(index, "a")) > 1
+
+
+def test_pages_stay_whole_with_a_parser_and_from_documents(database: Path) -> None:
+    page = ImageDocument(id_="page", text=LONG, image=b64encode(png("red")).decode())
+    with Collection("colours", ColourEmbedder(), uri=database) as collection:
+        context = StorageContext.from_defaults(vector_store=LateInteractionVectorStore(collection))
+        choices: list[list[TransformComponent] | None] = [None, [SPLITTER]]
+        for chosen in choices:
+            index = LateInteractionIndex.from_documents([page], storage_context=context, transformations=chosen)
+            index.insert(page)
+            assert collection.ids() == ["page"]
+
+
+def test_a_retriever_of_an_index_takes_what_the_store_takes(notes: Collection) -> None:
+    index = as_index(notes)
+    index.insert_nodes([TextNode(id_=word, text=word) for word in ("red", "green", "blue", "sea")])
+
+    assert len(index.as_retriever(vector_store_query_mode="hybrid", hybrid_top_k=1).retrieve("red sea")) == 1
+    diverse = index.as_retriever(mode="mmr", vector_store_kwargs={"mmr_threshold": 0.2, "mmr_prefetch_factor": 2.0})
+    assert (diverse.mmr_threshold, diverse.mmr_prefetch_k) == (0.2, 4)
+    assert index.as_retriever(vector_store_kwargs=None).retrieve("red")
+    with pytest.raises(Unsupported, match="sparse_top_k=9"):
+        index.as_retriever(sparse_top_k=9)
+    with pytest.raises(InvalidInput, match="no bogus in vector_store_kwargs; there are per_document"):
+        index.as_retriever(vector_store_kwargs={"bogus": 1})
+
+
+def test_a_store_is_copied_as_itself_and_not_pickled(notes: Collection) -> None:
+    store = LateInteractionVectorStore(notes)
+    assert copy.deepcopy(store) is store
+    with pytest.raises(Unsupported, match="cannot be pickled"):
+        pickle.dumps(store)
+    with pytest.raises(InvalidInput, match="said where the store is made"):
+        as_index(store, found="segments")
 
 
 def test_only_a_store_of_this_package_is_taken(notes: Collection) -> None:

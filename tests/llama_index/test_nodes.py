@@ -19,6 +19,7 @@ from llama_index.core.schema import (
     ImageNode,
     IndexNode,
     MediaResource,
+    MetadataMode,
     Node,
     NodeRelationship,
     RelatedNodeInfo,
@@ -282,4 +283,6 @@ def test_what_others_have_stored_comes_as_pages_and_texts(store: LateInteraction
     assert isinstance(page, PageNode)
     assert (page.text, page.ref_doc_id) == ("red", "p")
     assert (type(text), text.metadata, text.relationships) == (TextNode, {"k": 1}, {})
+    assert text.get_content(MetadataMode.EMBED) == "blue"  # as it was embedded
+    assert text.get_content(MetadataMode.LLM) == "k: 1\n\nblue"
     assert {node.node_id for node in LateInteractionRetriever(store.collection).retrieve("red")} == {"p#1", "q"}

@@ -176,6 +176,30 @@ def test_wrong_options_are_refused_at_once(pages: Collection, fields: dict[str, 
         LateInteractionRetriever(pages, **fields)
 
 
+def test_ids_come_in_lists_and_an_empty_one_finds_nothing(pages: Collection, store: LateInteractionVectorStore) -> None:
+    for name in ("node_ids", "doc_ids"):
+        nothing: dict[str, Any] = {name: []}
+        assert LateInteractionRetriever(pages, 2, **nothing).retrieve("red") == []
+        assert len(store.query(asked(**nothing)).ids or []) == 3  # so LlamaIndex's own index asks
+        for wrong, told in (
+            ("sea", "ids come in a list"),
+            (3, "ids come in a list"),
+            ([1], "an id is a string, not 1"),
+        ):
+            given: dict[str, Any] = {name: wrong}
+            with pytest.raises(InvalidInput, match=told):
+                LateInteractionRetriever(pages, 2, **given)
+            with pytest.raises(InvalidInput, match=told):
+                store.query(asked(**given))
+    for method in (store.delete_nodes, store.get_nodes):
+        with pytest.raises(InvalidInput, match="this takes a list of ids"):
+            method("sea")
+    with pytest.raises(InvalidQuery, match="mode is one of"):
+        LateInteractionRetriever(pages, mode=["hybrid"])  # type: ignore[arg-type]  # a tested mistake
+    with pytest.raises(InvalidQuery, match="an address is not fetched for a question"):
+        LateInteractionRetriever(pages).image_to_image_retrieve("https://example.org/a.png")
+
+
 def test_only_a_collection_is_taken(pages: Collection) -> None:
     with pytest.raises(InvalidInput, match=r"takes a Collection, .* not str"):
         LateInteractionVectorStore("pages")  # type: ignore[arg-type]  # a tested mistake

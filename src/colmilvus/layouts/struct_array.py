@@ -233,6 +233,14 @@ class StructArrayLayout:
                 found.setdefault(row["id"], []).extend(name for name in row[SEGMENT_IDS] if name in wanted)
         return found
 
+    def segment_ids(self, ids: Sequence[str]) -> dict[str, list[str]]:
+        """The ids of the segments of each of these entities that is held; none for one without segments."""
+        found: dict[str, list[str]] = {}
+        for some in _batches(ids, IDS):
+            for row in self._read(one_of("id", some), ["id", SEGMENT_IDS]):
+                found.setdefault(row["id"], []).extend(row[SEGMENT_IDS])
+        return found
+
     def _first_rows(self, ids: Sequence[str], fields: Sequence[str]) -> list[Mapping[str, Any]]:
         keys = [key_of(name) for name in ids]
         return [row for some in _batches(keys, IDS) for row in self._read(one_of("key", some), fields)]

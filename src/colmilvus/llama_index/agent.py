@@ -19,15 +19,19 @@ class PageAgent(FunctionAgent):
 
     OpenAI's chat completions and others take pictures from users alone, and LlamaIndex leaves out those of tools there.
     Before each picture stands the first line of the text that came before it, its number and source; one that was shown
-    before is not shown again. It is made as a FunctionAgent is, of a ``create_search_tool`` and an LLM.
+    before, also in an earlier run with the same memory, is not shown again. Numbers begin anew with each look-up: have
+    answers cite file and page. It is made as a FunctionAgent is, of a ``create_search_tool`` and an LLM.
     """
 
     async def handle_tool_call_results(self, ctx: Context, results: list[ToolCallResult], memory: BaseMemory) -> None:
         """Put the texts that tools gave into their messages, and their pictures into one of the user."""
         texts = [result.model_copy(update={"tool_output": _text_of(result.tool_output)}) for result in results]
         await super().handle_tool_call_results(ctx, texts, memory)
+        if any(result.return_direct and not result.tool_output.is_error for result in results):
+            return  # that is the answer, and no model sees more
         messages: list[ChatMessage] = await ctx.store.get(self.scratchpad_key, default=[])
-        before = [block.image for message in messages for block in message.blocks if isinstance(block, ImageBlock)]
+        earlier = [*await memory.aget_all(), *messages]
+        before = [block.image for message in earlier for block in message.blocks if isinstance(block, ImageBlock)]
         shown = [block for result in results for block in _pictures_of(result.tool_output, before)]
         if shown:
             await ctx.store.set(self.scratchpad_key, [*messages, ChatMessage(role="user", blocks=shown)])

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from llama_index.core.data_structs.data_structs import IndexDict
 from llama_index.core.indices import VectorStoreIndex
 from llama_index.core.ingestion.pipeline import arun_transformations, run_transformations
+from llama_index.core.node_parser import NodeParser
 from llama_index.core.schema import BaseNode, Document, IndexNode, MetadataMode, TransformComponent
 from llama_index.core.settings import Settings
 from llama_index.core.storage.storage_context import StorageContext
@@ -20,13 +21,13 @@ from colmilvus.llama_index.pictures import has_picture
 from colmilvus.llama_index.retriever import LateInteractionRetriever
 from colmilvus.llama_index.searches import BEST_SEGMENTS, Found
 from colmilvus.llama_index.transformations import KeepPages
-from colmilvus.llama_index.vectorstore import LateInteractionVectorStore
+from colmilvus.llama_index.vectorstore import QUERY_ARGUMENTS, LateInteractionVectorStore
 
 __all__ = ["LateInteractionIndex", "as_index"]
 
 TOP_K = 2
 """Nodes of a search, LlamaIndex's own default for an index."""
-OF_STORES = ("per_document", "mmr_threshold", "mmr_prefetch_k")
+PASSED_ON = ("filters", "alpha", "doc_ids", "node_ids", "verbose", "per_document", "mmr_threshold", "mmr_prefetch_k")
 
 
 def as_index(
@@ -52,6 +53,8 @@ def as_index(
     ['The red boat lies at the quay.']
     """
     if isinstance(collection, LateInteractionVectorStore):
+        if (group_by, found, best_segments) != (None, "documents", BEST_SEGMENTS):
+            raise InvalidInput("group_by, found and best_segments are said where the store is made; leave them out")
         store = collection
     else:
         store = LateInteractionVectorStore(collection, group_by=group_by, found=found, best_segments=best_segments)
@@ -90,8 +93,20 @@ class LateInteractionIndex(VectorStoreIndex):
             )
         self._store = store
         kwargs["embed_model"] = EmbedInStore()
-        split = transformations or [KeepPages(each) for each in Settings.transformations]
-        super().__init__(nodes, storage_context=storage_context, transformations=split, **kwargs)
+        super().__init__(nodes, storage_context=storage_context, transformations=_keeping(transformations), **kwargs)
+
+    @classmethod
+    def from_documents(  # type: ignore[override]  # LlamaIndex's is generic
+        cls,
+        documents: Sequence[Document],
+        storage_context: StorageContext | None = None,
+        transformations: list[TransformComponent] | None = None,
+        **kwargs: Any,
+    ) -> LateInteractionIndex:
+        """An index with these documents in it; ``as_index(...).refresh_ref_docs`` stores only what is new."""
+        return super().from_documents(
+            documents, storage_context=storage_context, transformations=_keeping(transformations), **kwargs
+        )
 
     @property
     def collection(self) -> Collection:
@@ -102,24 +117,32 @@ class LateInteractionIndex(VectorStoreIndex):
         """A retriever, with LlamaIndex's own arguments for one, and those of LateInteractionRetriever.
 
         These are ``similarity_top_k``, ``vector_store_query_mode`` or ``mode``, ``filters``, ``alpha``, ``doc_ids``,
-        ``node_ids``, and, also within ``vector_store_kwargs``, ``per_document``, ``mmr_threshold`` and
-        ``mmr_prefetch_k``. Others are not looked at: as LlamaIndex has it, those of engines come here too.
+        ``node_ids``, ``hybrid_top_k``, and, also within ``vector_store_kwargs``, ``per_document``, ``mmr_threshold``,
+        ``mmr_prefetch_k`` and ``mmr_prefetch_factor``. Others are not looked at, as those of engines come here too, but
+        within ``vector_store_kwargs`` they raise InvalidInput, and ``sparse_top_k`` raises Unsupported.
         """
         if kwargs.get("sparse_top_k") is not None:
             raise Unsupported(f"sparse_top_k={kwargs['sparse_top_k']!r}: this store has no such thing; leave it out")
-        of_store = {**kwargs, **kwargs.get("vector_store_kwargs", {})}
-        mode = kwargs.get("mode", kwargs.get("vector_store_query_mode"))
-        fused = kwargs.get("hybrid_top_k") if mode == "hybrid" else None
+        of_store = kwargs.get("vector_store_kwargs") or {}
+        if unknown := sorted(of_store.keys() - set(QUERY_ARGUMENTS)):
+            raise InvalidInput(
+                f"no {', '.join(unknown)} in vector_store_kwargs; there are {', '.join(QUERY_ARGUMENTS)}"
+            )
+        given = {**kwargs, **of_store}
+        mode = given.get("mode", given.get("vector_store_query_mode"))
+        fused = given.get("hybrid_top_k") if mode == "hybrid" else None
+        top_k = given.get("similarity_top_k", TOP_K) if fused is None else fused
+        if given.get("mmr_prefetch_factor") is not None:
+            given.setdefault("mmr_prefetch_k", int(given["mmr_prefetch_factor"] * top_k))
         return LateInteractionRetriever(
             self._store.collection,
-            kwargs.get("similarity_top_k", TOP_K) if fused is None else fused,
+            top_k,
             mode=mode,
-            found=kwargs.get("found", self._store.found),
-            best_segments=kwargs.get("best_segments", self._store.best_segments),
-            callback_manager=kwargs.get("callback_manager", self._callback_manager),
+            found=given.get("found", self._store.found),
+            best_segments=given.get("best_segments", self._store.best_segments),
+            callback_manager=given.get("callback_manager", self._callback_manager),
             object_map=self._object_map,
-            **{name: kwargs[name] for name in ("filters", "alpha", "doc_ids", "node_ids", "verbose") if name in kwargs},
-            **{name: of_store[name] for name in OF_STORES if name in of_store},
+            **{name: given[name] for name in PASSED_ON if name in given},
         )
 
     def build_index_from_nodes(self, nodes: Sequence[BaseNode], **insert_kwargs: Any) -> IndexDict:
@@ -189,11 +212,18 @@ class LateInteractionIndex(VectorStoreIndex):
     def _replace(self, documents: Sequence[Document], nodes: Sequence[BaseNode], kwargs: Mapping[str, Any]) -> None:
         if not documents:
             return
-        before = set(self._store.node_ids([document.id_ for document in documents]))
-        self.insert_nodes(nodes, **kwargs.get("insert_kwargs", {}))
-        self._store.delete_nodes(sorted(before - {node.node_id for node in nodes}))
+        with self._store.lock:
+            before = set(self._store.node_ids([document.id_ for document in documents]))
+            self.insert_nodes(nodes, **kwargs.get("insert_kwargs", {}))
+            self._store.delete_nodes(sorted(before - {node.node_id for node in nodes}))
         for document in documents:
             self._docstore.set_document_hash(document.id_, document.hash)
+
+
+def _keeping(transformations: Sequence[TransformComponent] | None) -> list[TransformComponent]:
+    """The transformations, LlamaIndex's own without any, with pages handed round those that parse."""
+    chosen = transformations or Settings.transformations
+    return [KeepPages(each) if isinstance(each, NodeParser) else each for each in chosen]
 
 
 def _each_in(documents: Sequence[Document], chosen: Sequence[Document]) -> list[bool]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -38,10 +40,11 @@ __all__ = [
     "Pictures",
     "begins_at",
     "entity_of",
+    "in_sets",
     "is_whole",
     "node_of",
     "segment_node",
-    "source_hash",
+    "source_hashes",
 ]
 
 OURS = "llama_index"
@@ -205,7 +208,13 @@ def segment_node(segment: Segment, parent: Entity) -> BaseNode:
     if told:
         return _node(told, segment.id, segment.text, dict(segment.metadata), None, None)
     source = {NodeRelationship.SOURCE: RelatedNodeInfo(node_id=parent.id)}
-    return TextNode(id_=segment.id, text=segment.text, metadata=dict(segment.metadata), relationships=source)
+    return TextNode(
+        id_=segment.id,
+        text=segment.text,
+        metadata=dict(segment.metadata),
+        excluded_embed_metadata_keys=list(segment.metadata),
+        relationships=source,
+    )
 
 
 def _node(
@@ -242,6 +251,7 @@ def _read_resources(fields: Mapping[str, Any], text: str, path: str | None) -> d
 
 def _plain(entity: Entity) -> TextNode:
     fields: dict[str, Any] = {"id_": entity.id, "text": entity.full_text, "metadata": dict(entity.metadata)}
+    fields["excluded_embed_metadata_keys"] = list(entity.metadata)  # the text alone was embedded
     if entity.document:
         fields["relationships"] = {NodeRelationship.SOURCE: RelatedNodeInfo(node_id=entity.document)}
     return TextNode(**fields) if entity.image is None else PageNode(**fields, image_path=str(entity.image))
@@ -255,12 +265,51 @@ def is_whole(entity: Entity) -> bool:
     return entity.document in (None, entity.id, entity.id.rpartition("#")[0])
 
 
-def source_hash(entity: Entity) -> str | None:
-    """The hash that the document had which an entity, or its first segment, comes from; None where it is not known."""
-    part = entity.segments[0] if entity.segments else entity
-    told = part.internal.get(OURS)
-    if not told:
-        return None
+def source_hashes(entities: Iterable[Entity], documents: Container[str]) -> dict[str, str]:
+    """The hash that each document had when its nodes were made, if all of these are held, and no others of it."""
+    nodes: defaultdict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for entity in entities:
+        name = entity.document if entity.document is not None and entity.document in documents else entity.id
+        parts: Sequence[Entity | Segment] = entity.segments or [entity]
+        nodes[name] += [part.internal.get(OURS, {}) for part in parts]
+    told = {name: _common_hash(parts) for name, parts in nodes.items()}
+    return {name: hashed for name, hashed in told.items() if hashed is not None}
+
+
+def _common_hash(nodes: Sequence[Mapping[str, Any]]) -> str | None:
+    hashes = {_source_hash(told) for told in nodes}
+    held = Counter(tuple(told.get("set", ())) for told in nodes)
+    is_all = any(len(told) == 2 and told[1] == count for told, count in held.items())
+    hashed = hashes.pop() if len(hashes) == 1 else None
+    return hashed if is_all or "hash" in nodes[0] else None
+
+
+def _source_hash(told: Mapping[str, Any]) -> str | None:
     written = told.get("fields", {}).get("relationships", {}).get(NodeRelationship.SOURCE.value)
     hashed = written.get("hash") if isinstance(written, dict) else told.get("hash")
     return hashed if isinstance(hashed, str) else None
+
+
+def in_sets(nodes: Sequence[BaseNode], entities: Sequence[Entity], *, seen: bool) -> list[Entity]:
+    """The entities of nodes, each with which of its document's nodes are stored together, and how many.
+
+    So that it can be told later whether all of them are held, or the storing was cut short. What cannot be read does
+    not count: what is blank, but for pictures that are ``seen``.
+    """
+    of_document: defaultdict[str, list[str]] = defaultdict(list)
+    for node, entity in zip(nodes, entities, strict=True):
+        if node.ref_doc_id is not None and (entity.text.strip() or (seen and entity.image is not None)):
+            of_document[node.ref_doc_id].append(node.node_id)
+    names = {
+        document: sha256("\n".join(sorted(ids)).encode()).hexdigest()[:12] for document, ids in of_document.items()
+    }
+    return [
+        _with(entity, "set", [names[node.ref_doc_id], len(of_document[node.ref_doc_id])])
+        if node.ref_doc_id in names
+        else entity
+        for node, entity in zip(nodes, entities, strict=True)
+    ]
+
+
+def _with(entity: Entity, key: str, value: Any) -> Entity:
+    return replace(entity, internal={**entity.internal, OURS: {**entity.internal[OURS], key: value}})

@@ -51,6 +51,8 @@ class LateInteractionReranker(BaseNodePostprocessor):
     _reranker: Reranker = PrivateAttr()
 
     def __init__(self, embedder: Embedder | Any, top_n: int | None = 4, **kwargs: Any) -> None:
+        if unknown := sorted(kwargs.keys() - {"callback_manager"}):
+            raise InvalidInput(f"no argument {', '.join(unknown)}; there are embedder, top_n, callback_manager")
         if top_n is not None and (isinstance(top_n, bool) or not isinstance(top_n, int) or top_n < 1):
             raise InvalidInput(f"top_n is a number from 1, or None for all, not {top_n!r}")
         super().__init__(**{**kwargs, "top_n": top_n})

@@ -34,9 +34,9 @@ class LateInteractionRetriever(BaseRetriever, BaseImageRetriever):
     ``filters`` is LlamaIndex's MetadataFilters, or a filter of ``Collection.search``. ``mode`` is one of
     ``Collection.search``, of VectorStoreQueryMode (default, hybrid, text_search, sparse, mmr), or None for the one that
     suits the embedder. ``per_document`` gives at most so many of one document; ``node_ids`` and ``doc_ids`` search
-    among these alone. ``alpha``, from 0 to 1, is the part of late interaction in "hybrid", one half if not given;
-    ``mmr_threshold``, from 0, most diverse, to 1, and ``mmr_prefetch_k``, the number of candidates, are for "mmr".
-    ``callback_manager``, ``objects``, ``object_map`` and ``verbose`` are LlamaIndex's own.
+    among these alone, an empty list among none. ``alpha``, from 0 to 1, is the part of late interaction in "hybrid",
+    one half if not given; ``mmr_threshold``, from 0, most diverse, to 1, and ``mmr_prefetch_k``, the number of
+    candidates, are for "mmr". ``callback_manager``, ``objects``, ``object_map`` and ``verbose`` are LlamaIndex's own.
 
     A QueryBundle with an ``image_path`` asks with that picture; one with ``custom_embedding_strs``, as HyDE makes, by
     these texts together, in late interaction. The methods ``text_to_image_retrieve`` and ``image_to_image_retrieve``
@@ -141,6 +141,8 @@ class LateInteractionRetriever(BaseRetriever, BaseImageRetriever):
         return asked.run(self._query(bundle, asked))
 
     def _query(self, bundle: QueryBundle, asked: NodeSearch) -> Query | MultiVector:
+        if bundle.image_path and bundle.image_path.startswith(("http://", "https://")):
+            raise InvalidQuery(f"{bundle.image_path}: an address is not fetched for a question; pass a file's path")
         if bundle.image_path:
             return named_picture(bundle.image_path) or Path(bundle.image_path)
         if bundle.custom_embedding_strs and not asked.is_of_words:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from llama_index.core.schema import BaseNode, NodeWithScore
@@ -13,7 +13,7 @@ from colmilvus.collection import Collection
 from colmilvus.embedder import Query, SearchMode, preferred_mode
 from colmilvus.entity import Entity, Hit, MultiVector, Segment
 from colmilvus.errors import InvalidInput, InvalidQuery
-from colmilvus.filters import Filter
+from colmilvus.filters import Filter, matches
 from colmilvus.llama_index.filters import of_documents, to_filter, within
 from colmilvus.llama_index.nodes import DocumentNode, PageNode, is_whole, node_of, segment_node
 
@@ -23,9 +23,11 @@ __all__ = [
     "Mode",
     "NodeSearch",
     "check_found",
+    "check_ids",
     "check_top_k",
     "document_node",
     "documents_filter",
+    "passes",
 ]
 
 Found: TypeAlias = Literal["documents", "segments"]
@@ -77,19 +79,13 @@ class NodeSearch:
 
     def run(self, query: Query | MultiVector) -> list[NodeWithScore]:
         """The nodes that match best, best first, each with the score that the mode ranks by."""
-        check_top_k(self.similarity_top_k)
-        check_found(self.found, self.best_segments)
+        self._check_own()
         nodes = [node for hit in self._hits(query) for node in self._nodes(hit)]
         return nodes[: self.similarity_top_k]
 
-    def among(self, filter: Filter | None) -> NodeSearch:
-        """The same search with this filter in place of its own."""
-        return replace(self, filters=filter)
-
     def check(self) -> None:
         """Raise what a search with these arguments would raise, whatever text is asked."""
-        check_top_k(self.similarity_top_k)
-        check_found(self.found, self.best_segments)
+        self._check_own()
         mode = self._mode()
         weight = self._weight(mode)
         self.collection.check_search(
@@ -99,6 +95,13 @@ class NodeSearch:
             per_document=self.per_document,
             weight=weight,
         )
+
+    def _check_own(self) -> None:
+        check_top_k(self.similarity_top_k)
+        check_found(self.found, self.best_segments)
+        for ids in (self.node_ids, self.doc_ids):
+            if ids is not None:
+                check_ids(ids)
 
     def _hits(self, query: Query | MultiVector) -> list[Hit]:
         mode = self._mode()
@@ -125,7 +128,7 @@ class NodeSearch:
         if self.mode is None:
             return None
         name = self.mode.value if isinstance(self.mode, VectorStoreQueryMode) else self.mode
-        if name not in MODES:
+        if not isinstance(name, str) or name not in MODES:
             raise InvalidQuery(f"mode is one of {', '.join(map(repr, MODES))}, not {name!r}")
         return MODES[name]
 
@@ -141,10 +144,10 @@ class NodeSearch:
 
     def _filter(self) -> Filter | None:
         bounds: list[Mapping[str, Any]] = [{"$image": {"$empty": False}}] if self.with_picture else []
-        if self.node_ids:
+        if self.node_ids is not None:
             parents = self.collection.parents(self.node_ids) if self.collection.spec.segments else {}
             bounds.append({"$id": {"$in": [*self.node_ids, *parents]}})
-        if self.doc_ids:
+        if self.doc_ids is not None:
             bounds.append(documents_filter(self.collection, self.doc_ids))
         return within(to_filter(self.filters, self.collection.spec.fields), bounds)
 
@@ -157,11 +160,22 @@ class NodeSearch:
         return [NodeWithScore(node=document_node(hit.entity, hit.segments, self.best_segments), score=hit.score)]
 
     def _wanted(self, hit: Hit) -> Sequence[tuple[Segment, float]]:
-        """The segments of a hit, best first; only those that were asked for by id, if its own was not."""
-        wanted = set(self.node_ids or ())
-        if not wanted or hit.entity.id in wanted:
-            return hit.segments
-        return [(part, similarity) for part, similarity in hit.segments if part.id in wanted]
+        """The segments of a hit, best first, that pass the filter and, if its id was not asked for, are asked for."""
+        wanted = None if self.node_ids is None or hit.entity.id in self.node_ids else set(self.node_ids)
+        chosen = to_filter(self.filters, self.collection.spec.fields)
+        return [
+            (part, similarity)
+            for part, similarity in hit.segments
+            if (wanted is None or part.id in wanted) and passes(chosen, part, hit.entity, self.collection)
+        ]
+
+
+def passes(filter: Filter | None, segment: Segment, parent: Entity, collection: Collection) -> bool:
+    """Whether a segment passes a filter by its metadata, before its parent's; a Milvus expression knows those alone."""
+    if isinstance(filter, str):
+        return True
+    metadata = {**parent.metadata, **segment.metadata}
+    return matches(filter, metadata, collection.spec.fields, id=parent.id, document=parent.document)
 
 
 def documents_filter(collection: Collection, ids: Sequence[str]) -> Mapping[str, Any]:
@@ -196,6 +210,15 @@ def check_top_k(similarity_top_k: object) -> None:
     """Raise InvalidQuery for anything but a number from 1."""
     if isinstance(similarity_top_k, bool) or not isinstance(similarity_top_k, int) or similarity_top_k < 1:
         raise InvalidQuery(f"similarity_top_k is a number from 1, not {similarity_top_k!r}")
+
+
+def check_ids(ids: object) -> None:
+    """Raise InvalidInput for anything but a list of strings."""
+    if isinstance(ids, str) or not isinstance(ids, Sequence | set | frozenset):
+        raise InvalidInput(f"ids come in a list: [{ids!r}]")
+    for name in ids:
+        if not isinstance(name, str):
+            raise InvalidInput(f"an id is a string, not {name!r}")
 
 
 def check_found(found: object, best_segments: object) -> None:

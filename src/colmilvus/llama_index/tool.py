@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from llama_index.core.base.llms.types import ContentBlock, TextBlock
@@ -17,12 +18,14 @@ from colmilvus.errors import InvalidInput, InvalidQuery
 from colmilvus.filters import Filter
 from colmilvus.llama_index.content import to_content_blocks
 from colmilvus.llama_index.filters import to_filter
-from colmilvus.llama_index.searches import BEST_SEGMENTS, Mode, NodeSearch
+from colmilvus.llama_index.retriever import LateInteractionRetriever
+from colmilvus.llama_index.searches import BEST_SEGMENTS, Mode
 from colmilvus.passages import PAGES, PIXELS, check_budget
 from colmilvus.tool_arguments import SearchArguments, nothing_found, tool_description
 
 __all__ = ["SearchTool", "create_search_tool"]
 
+NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 RESERVED = frozenset({"ctx", "context", "input", "kwargs", "self"})
 """Names that LlamaIndex gives arguments of its own to."""
 
@@ -68,25 +71,41 @@ def create_search_tool(
     if not isinstance(collection, Collection):
         raise InvalidInput(f"this takes a Collection, such as store.collection, not {type(collection).__name__}")
     check_budget(pages, pixels)
+    if not NAME.fullmatch(name):
+        raise InvalidInput(f"a tool's name has 1 to 64 letters, digits, _ and -; {name!r} does not fit")
     fixed = to_filter(filters, collection.spec.fields)
-    search = NodeSearch(
-        collection, similarity_top_k, fixed, mode, per_document=per_document, best_segments=best_segments
-    )
-    search.check()
+
+    def retriever(chosen: Filter | None) -> LateInteractionRetriever:
+        return LateInteractionRetriever(
+            collection,
+            similarity_top_k,
+            filters=chosen,
+            mode=mode,
+            per_document=per_document,
+            best_segments=best_segments,
+        )
+
+    retriever(fixed)  # which refuses what fits nothing
     if isinstance(fixed, str):
         collection.count(fixed)  # which Milvus alone can read
     arguments = SearchArguments(model_filters, fixed=fixed, reserved=RESERVED)
     told = description or tool_description(collection.name)
-    return SearchTool(search, arguments, ToolMetadata(told, name, arguments.schema), pages=pages, pixels=pixels)
+    return SearchTool(retriever, arguments, ToolMetadata(told, name, arguments.schema), pages=pages, pixels=pixels)
 
 
 class SearchTool(AsyncBaseTool):
     """What ``create_search_tool`` makes."""
 
     def __init__(
-        self, search: NodeSearch, arguments: SearchArguments, metadata: ToolMetadata, *, pages: int, pixels: int
+        self,
+        retriever: Callable[[Filter | None], LateInteractionRetriever],
+        arguments: SearchArguments,
+        metadata: ToolMetadata,
+        *,
+        pages: int,
+        pixels: int,
     ) -> None:
-        self._search = search
+        self._retriever = retriever
         self._arguments = arguments
         self._metadata = metadata
         self._pages = pages
@@ -114,12 +133,12 @@ class SearchTool(AsyncBaseTool):
         return await asyncio.to_thread(self.call, *args, **kwargs)
 
     def _found(self, query: str, chosen: Mapping[str, Any]) -> list[NodeWithScore]:
-        return self._search.among(self._arguments.filter(chosen)).run(query)
+        return self._retriever(self._arguments.filter(chosen)).retrieve(query)
 
     def _answer(self, given: dict[str, Any], blocks: list[ContentBlock], found: list[NodeWithScore]) -> ToolOutput:
         return ToolOutput(tool_name=self._metadata.get_name(), blocks=blocks, raw_input=given, raw_output=found)
 
 
 def _mistakes(error: ValidationError) -> str:
-    told = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-    return f"The arguments do not fit: {told}."
+    told = dict.fromkeys(f"{each['loc'][0]}: {each['msg']}" for each in error.errors())
+    return f"The arguments do not fit: {'; '.join(told)}."

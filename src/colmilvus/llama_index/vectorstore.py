@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
+from threading import RLock
 from typing import Any, Literal
 
 from llama_index.core.bridge.pydantic import PrivateAttr
@@ -19,9 +20,9 @@ from colmilvus.chunks import Chunks
 from colmilvus.collection import Collection
 from colmilvus.entity import Entity, MultiVector
 from colmilvus.errors import InvalidInput, InvalidQuery, Unsupported
-from colmilvus.filters import Filter
-from colmilvus.llama_index.filters import to_filter, within
-from colmilvus.llama_index.nodes import node_of, segment_node, source_hash
+from colmilvus.filters import Filter, matches
+from colmilvus.llama_index.filters import to_filter
+from colmilvus.llama_index.nodes import node_of, segment_node, source_hashes
 from colmilvus.llama_index.searches import (
     BEST_SEGMENTS,
     Found,
@@ -29,6 +30,7 @@ from colmilvus.llama_index.searches import (
     check_found,
     document_node,
     documents_filter,
+    passes,
 )
 from colmilvus.llama_index.writes import NodeWriter
 
@@ -70,8 +72,9 @@ class LateInteractionVectorStore(BasePydanticVectorStore):
     **Chunks of one document as one entity**: with ``group_by="ref_doc_id"``, in a collection made with
     ``segments=True``, nodes with the same source document are one entity with many segments, whatever batches they come
     in. ``found="documents"`` gives DocumentNodes with the text of their ``best_segments`` best, ``found="segments"``
-    these nodes themselves; filters see the metadata that all chunks of a document share. By id, chunks are got and
-    deleted one by one. Nodes with a picture, and those of no document, are entities of their own.
+    these nodes themselves. A query's filters see the metadata that all chunks of a document share; ``get_nodes`` and
+    ``delete_nodes`` see each chunk's own. By id, chunks are got and deleted one by one. Nodes with a picture, and those
+    of no document, are entities of their own.
 
     ``collection`` is the core object. Raises InvalidInput for anything else, and for ``group_by`` in a collection
     without segments.
@@ -117,6 +120,12 @@ class LateInteractionVectorStore(BasePydanticVectorStore):
     def class_name(cls) -> str:
         return "LateInteractionVectorStore"
 
+    def __getstate__(self) -> dict[str, Any]:
+        raise Unsupported("a store holds a connection and cannot be pickled; open the collection where it is needed")
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> LateInteractionVectorStore:
+        return self  # the nodes are in the database, and there is one of that
+
     @property
     def client(self) -> Collection:
         """The collection, which is what speaks to the database."""
@@ -157,19 +166,18 @@ class LateInteractionVectorStore(BasePydanticVectorStore):
     ) -> None:
         """Remove the nodes under these ids, or those that match the filters, or both; ids not held are no error.
 
-        Raises InvalidInput where neither is given (``clear`` removes everything), and Unsupported for both of chunks.
+        Raises InvalidInput where neither is given; ``clear`` removes everything.
         """
         _check_no(delete_kwargs, "delete_nodes")
-        if node_ids is None and (filters is None or not filters.filters):
+        is_filtered = filters is not None and bool(filters.filters)
+        if node_ids is None and not is_filtered:
             raise InvalidInput("delete_nodes takes node_ids or filters; to remove everything use clear()")
-        if node_ids is None:
+        if node_ids is None and not self._collection.spec.segments:
             self._collection.delete(filter=self._filter(filters))
             return
-        whole, chunks = self._told_apart(node_ids)
-        if filters is not None and filters.filters:
-            if chunks:
-                raise Unsupported("delete_nodes with ids of chunks and filters: filters see whole documents")
-            whole = self._collection.ids(within(self._filter(filters), [{"$id": {"$in": whole}}]))
+        if is_filtered:
+            node_ids = [node.node_id for node in self.get_nodes(node_ids, filters)]
+        whole, chunks = self._told_apart(node_ids or [])
         self._collection.delete(whole)
         if chunks:
             self._collection.delete(segments=chunks)
@@ -185,20 +193,17 @@ class LateInteractionVectorStore(BasePydanticVectorStore):
     ) -> list[BaseNode]:
         """The nodes under these ids, in their order, or those that match the filters, or both; all where neither is.
 
-        Where chunks are grouped, what has no id asked for comes as its chunks.
+        Where chunks are grouped, what has no id asked for comes as its chunks, and filters see each of these.
         """
+        chosen = self._filter(filters) or {}
         if node_ids is None:
-            entities = self._collection.get(filter=self._filter(filters) or {})
-            return [node for entity in entities for node in _nodes(entity)]
-        whole, parents = self._chunks.get(list(node_ids), is_grouped=self.group_by is not None)
-        if filters is not None and filters.filters:
-            names = [entity.id for entity in (*whole, *parents)]
-            passing = set(self._collection.ids(within(self._filter(filters), [{"$id": {"$in": names}}])))
-            whole = [entity for entity in whole if entity.id in passing]
-            parents = [entity for entity in parents if entity.id in passing]
-        nodes = [document_node(entity) if entity.segments else node_of(entity) for entity in whole]
-        found = {part.id: segment_node(part, parent) for parent in parents for part in parent.segments}
-        found |= {node.node_id: node for node in nodes}
+            entities = self._collection.get(filter={} if self._collection.spec.segments else chosen)
+            return [node for entity in entities for node in self._passing(entity, chosen)]
+        whole, parents = self._chunks.get(node_ids, is_grouped=self.group_by is not None)
+        found = {part.node_id: part for parent in parents for part in self._passing(parent, chosen)}
+        for entity in whole:
+            if self._is_passing(entity, chosen):
+                found[entity.id] = document_node(entity) if entity.segments else node_of(entity)
         return [found[name] for name in node_ids if name in found]
 
     async def aget_nodes(
@@ -250,14 +255,16 @@ class LateInteractionVectorStore(BasePydanticVectorStore):
         return [node.node_id for entity in self._of_documents(names) for node in _nodes(entity)]
 
     def source_hashes(self, ref_doc_ids: Sequence[str]) -> dict[str, str]:
-        """The hash that each document had when its nodes were made; those not held, or without one, are left out."""
-        wanted = set(ref_doc_ids)
-        hashes: dict[str, str] = {}
-        for entity in self._of_documents(ref_doc_ids):
-            name = entity.document if entity.document in wanted else entity.id
-            if (told := source_hash(entity)) is not None:
-                hashes[str(name)] = told
-        return hashes
+        """The hash that each document had when its nodes were made.
+
+        Left out are those of which nothing is held, or not all that was stored together, or also nodes of another hash.
+        """
+        return source_hashes(self._of_documents(ref_doc_ids), set(ref_doc_ids))
+
+    @property
+    def lock(self) -> RLock:
+        """Held by whoever replaces several nodes that belong together."""
+        return self._chunks.lock
 
     def _of_documents(self, names: Sequence[str]) -> Iterator[Entity]:
         for start in range(0, len(names), DOCUMENTS):
@@ -275,8 +282,8 @@ class LateInteractionVectorStore(BasePydanticVectorStore):
             query.filters,
             query.mode,
             kwargs.get("per_document"),
-            query.node_ids,
-            query.doc_ids,
+            query.node_ids or None,  # LlamaIndex's own index asks with an empty list where it means all
+            query.doc_ids or None,
             query.alpha,
             0.5 if threshold is None else threshold,
             kwargs.get("mmr_prefetch_k") or (None if factor is None else int(factor * top_k)),
@@ -284,11 +291,22 @@ class LateInteractionVectorStore(BasePydanticVectorStore):
             self.best_segments,
         )
 
+    def _passing(self, entity: Entity, filter: Filter) -> list[BaseNode]:
+        """The chunks of an entity that pass a filter, or the node that it is."""
+        if entity.segments:
+            passing = [part for part in entity.segments if passes(filter, part, entity, self._collection)]
+            return [segment_node(part, entity) for part in passing]
+        return [node_of(entity)] if self._is_passing(entity, filter) else []
+
+    def _is_passing(self, entity: Entity, filter: Filter) -> bool:
+        fields = self._collection.spec.fields
+        return matches(filter, entity.metadata, fields, id=entity.id, document=entity.document)
+
     def _filter(self, filters: MetadataFilters | None) -> Filter | None:
         return to_filter(filters, self._collection.spec.fields)
 
     def _told_apart(self, ids: Sequence[str]) -> tuple[list[str], list[str]]:
-        return self._chunks.told_apart(list(ids), is_grouped=self.group_by is not None)
+        return self._chunks.told_apart(ids, is_grouped=self.group_by is not None)
 
 
 def _nodes(entity: Entity) -> list[BaseNode]:

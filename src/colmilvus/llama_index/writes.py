@@ -15,7 +15,7 @@ from colmilvus.entity import Entity
 from colmilvus.errors import InvalidInput, UnreadableFile, warn
 from colmilvus.gathering import group
 from colmilvus.llama_index.embedding import NodeEmbedder
-from colmilvus.llama_index.nodes import Pictures, begins_at, entity_of
+from colmilvus.llama_index.nodes import Pictures, begins_at, entity_of, in_sets
 from colmilvus.llama_index.pictures import has_picture
 from colmilvus.report import AddReport
 
@@ -32,7 +32,8 @@ class NodeWriter:
 
     def add(self, nodes: Sequence[BaseNode], *, progress: bool) -> list[str]:
         """Store the nodes and return the ids of those that are held, in order."""
-        listed, entities = self._readable(nodes)
+        listed, readable = self._readable(nodes)
+        entities = in_sets(listed, readable, seen=reads_images(self.collection.embedder))
         _check_once(entities)
         for entity in entities:
             self.collection.check(entity)
@@ -43,8 +44,10 @@ class NodeWriter:
             for node, entity in zip(listed, entities, strict=True)
             if entity.id in parts
         ]
+        parents = group(chunks)
+        self._check_apart([entity.id for entity in whole], [parent.id for parent in parents])
         store = partial(self._store, progress=progress)
-        held = {*self._add_whole(whole, progress), *(self.chunks.add(group(chunks), store) if chunks else ())}
+        held = {*self._add_whole(whole, progress), *(self.chunks.add(parents, store) if parents else ())}
         return [entity.id for entity in entities if entity.id in held]
 
     def _readable(self, nodes: Sequence[BaseNode]) -> tuple[list[BaseNode], list[Entity]]:
@@ -69,6 +72,10 @@ class NodeWriter:
         warn_of_unread(report)
         missing = {problem.id for problem in (*report.unreadable, *report.failed)}
         return [name for name in names if name not in missing]
+
+    def _check_apart(self, whole: Sequence[str], parents: Sequence[str]) -> None:
+        for name in set(whole) & set(parents):
+            raise InvalidInput(f"{name!r} would be a node of its own and the document of other nodes; leave one out")
 
     def _store(self, entities: Sequence[Entity], *, progress: bool) -> AddReport:
         embedder = self.collection.embedder
