@@ -10,10 +10,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from llama_index.core import SimpleDirectoryReader
 from llama_index.core.agent.workflow import FunctionAgent, ReActAgent
-from llama_index.core.base.llms.types import ChatMessage, ChatResponse, CompletionResponse, ImageBlock, LLMMetadata
+from llama_index.core.base.llms.types import (
+    ChatMessage,
+    ChatResponse,
+    CompletionResponse,
+    ImageBlock,
+    LLMMetadata,
+    TextBlock,
+)
 from llama_index.core.llms import CustomLLM
 from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.llms.llm import ToolSelection
+from llama_index.core.memory import ChatMemoryBuffer
 from llama_index.core.schema import (
     ImageNode,
     NodeRelationship,
@@ -29,9 +37,11 @@ from colmilvus import Collection, Entity
 from colmilvus.errors import InvalidFilter, InvalidInput, InvalidQuery, Unsupported
 from colmilvus.llama_index import (
     LateInteractionVectorStore,
+    PageAgent,
     PageReader,
     SearchTool,
     create_search_tool,
+    to_citations,
     to_content_blocks,
 )
 from tests.colours import png
@@ -474,3 +484,32 @@ class TestAgents:
 
         assert isinstance(tool, SearchTool)
         assert adapt_to_async_tool(tool) is tool
+
+    async def test_a_page_agent_shows_pictures_once_as_a_user(self, photos: Collection) -> None:
+        script = [{"query": "green sea"}, "Green.", {"query": "green sea"}, "Still green."]
+        llm = CallingLLM(script=script)
+        agent = PageAgent(tools=[create_search_tool(photos, similarity_top_k=1)], llm=llm, streaming=False)
+        memory = ChatMemoryBuffer.from_defaults(token_limit=1_000_000)
+
+        for question in ("What colour is it?", "And now?"):
+            await agent.run(user_msg=question, memory=memory)
+
+        tool, user = llm.heard[1][-2:]
+        assert (tool.role.value, user.role.value) == ("tool", "user")
+        assert (said_in(tool.blocks), pictures_of(tool.blocks)) == (["[1] green.png\ngreen sea"], [])
+        assert said_in(user.blocks) == ["[1] green.png"]
+        assert is_same(pictures_of(user.blocks)[0], picture("green"))
+        again = llm.heard[3]
+        assert (again[-1].role.value, sum(len(pictures_of(message.blocks)) for message in again)) == ("tool", 1)
+
+
+def test_citations_name_what_the_blocks_number(tmp_path: Path) -> None:
+    (tmp_path / "rivers.pdf").write_bytes(text_pdf(["red sea"], media_box=SMALL))
+    (page,) = PageReader(dpi=72).load_data(tmp_path / "rivers.pdf")
+    nodes = [NodeWithScore(node=page), NodeWithScore(node=TextNode(id_="the id", text="words"))]
+
+    first, second = to_citations(nodes)
+
+    assert (first.title, first.additional_location_info) == ("rivers.pdf, page 1", {"page": 1})
+    assert first.source == f"{(tmp_path / 'rivers.pdf').as_uri()}#page=1"
+    assert (second.title, second.source, second.cited_content) == ("the id", "the id", TextBlock(text="words"))
