@@ -99,9 +99,10 @@ def _document(file: File) -> _Document:
     document = _OPEN.get(id(file))
     if document is None:
         document = _OPEN[id(file)] = _load(file)
-        while len(_OPEN) > OPEN_DOCUMENTS:
-            _close(next(iter(_OPEN)))
-    _OPEN.move_to_end(id(file))
+        for key in list(_OPEN)[:-OPEN_DOCUMENTS]:  # chosen at once: the collector may close others meanwhile
+            _close(key)
+    else:
+        _OPEN.move_to_end(id(file))
     return document
 
 
