@@ -209,9 +209,16 @@ def test_an_index_is_dropped_only_after_release(client: MilvusClient) -> None:
         client.drop_index("pages", FIELD)
     client.release_collection("pages")
     client.drop_index("pages", FIELD)
-    with pytest.raises(MilvusException) as caught:
-        client.drop_index("pages", FIELD)
-    assert caught.value.code == 700
+    assert client.list_indexes("pages") == []
+
+
+@pytest.mark.parametrize("loaded", [False, True])
+def test_dropping_an_index_that_is_none_drops_nothing_and_is_no_error(client: MilvusClient, loaded: bool) -> None:
+    create(client)
+    if not loaded:
+        client.release_collection("pages")
+    client.drop_index("pages", "nothing")
+    assert client.list_indexes("pages") == [FIELD]
 
 
 def test_what_milvus_lite_can_do_without_structs_goes_on_working(client: MilvusClient) -> None:

@@ -242,7 +242,7 @@ class EngineServicer(MilvusServicer):  # type: ignore[misc]  # Milvus Lite has n
         with collection.writing():
             fields = self._indexed(request, collection)
             if not fields:
-                raise Refused(f"index not found[indexName={request.index_name or request.field_name}]", NO_INDEX)
+                return status()  # as a server's DropIndex does: programs drop before they create
             free = not collection.loaded_by_user
             if free:
                 collection.release()
