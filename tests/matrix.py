@@ -68,7 +68,10 @@ COMBINATIONS = (
     Combination("newest-milvus-3.0", (*LANGCHAIN_NEWEST, *LLAMA_INDEX_NEWEST, "pymilvus~=3.0.0")),
 )
 INSTALLED = ("--editable", ".[cli,embedded,langchain,llama-index,pdf,static]", "--group", "demo", "--group", "test")
-TESTED = ("tests/langchain", "src/colmilvus/langchain", "tests/llama_index", "src/colmilvus/llama_index")
+TESTED = (
+    *("tests/langchain", "src/colmilvus/langchain", "tests/llama_index", "src/colmilvus/llama_index"),
+    "tests/test_inserting.py",
+)
 STANDARD = "tests/langchain/test_standard.py"
 SHOWN = ("langchain-core", "langchain-tests", "llama-index-core", "llama-index-llms-openai", "pymilvus", "pytest")
 

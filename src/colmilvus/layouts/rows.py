@@ -12,6 +12,7 @@ from uuid import uuid4
 import numpy as np
 
 from colmilvus.entity import Entity, MultiVector, Segment
+from colmilvus.layouts.inserting import STRUCTS, Structs
 from colmilvus.layouts.spec import CollectionSpec
 
 __all__ = ["SCALARS", "SEGMENT_IDS", "Record", "current", "entity_of", "key_of", "rows_of", "segments_of", "vectors_of"]
@@ -74,7 +75,7 @@ def rows_of(record: Record, spec: CollectionSpec) -> list[dict[str, Any]]:
             "part": part,
             "text": _text(entity, vectors, part),
             "internal": internal,
-            "vectors": list(_elements(vectors, entity.segments, spec)),
+            STRUCTS: _structs(vectors, entity.segments, spec),
             **({SEGMENT_IDS: [entity.segments[owner].id for owner in _owners(vectors)]} if spec.segments else {}),
             **shared,
         }
@@ -130,23 +131,17 @@ def _weight(segment: Segment) -> int:
     return len(segment.text.encode()) + len(_info(segment).encode())
 
 
-def _elements(vectors: MultiVector, segments: Sequence[Segment], spec: CollectionSpec) -> Iterator[dict[str, Any]]:
+def _structs(vectors: MultiVector, segments: Sequence[Segment], spec: CollectionSpec) -> Structs:
+    """The array of structs of a part; the first of each segment has its text and its info."""
     if not spec.segments:
-        for row in vectors.vectors:
-            yield {"emb": row}
-        return
-    owners = vectors.segments if vectors.segments is not None and segments else np.full(len(vectors), -1)
-    told: set[int] = set()
-    for row, owner in zip(vectors.vectors, owners.tolist(), strict=True):
-        first = owner >= 0 and owner not in told
-        told.add(owner)
-        segment = segments[owner] if first else None
-        yield {
-            "emb": row,
-            "segment": owner,
-            "text": segment.text if segment else "",
-            "info": _info(segment) if segment else "",
-        }
+        return Structs(vectors.vectors, {})
+    size = len(vectors)
+    texts, infos = [""] * size, [""] * size
+    owners = np.full(size, -1) if vectors.segments is None or not segments else vectors.segments
+    for owner, at in zip(*(found.tolist() for found in np.unique(owners, return_index=True)), strict=True):
+        if owner >= 0:
+            texts[at], infos[at] = segments[owner].text, _info(segments[owner])
+    return Structs(vectors.vectors, {"segment": owners.tolist(), "text": texts, "info": infos})
 
 
 def _info(segment: Segment) -> str:
@@ -183,7 +178,7 @@ def segments_of(parts: Iterable[Mapping[str, Any]]) -> tuple[Segment, ...]:
     segments = {
         element["segment"]: Segment(text=element["text"], **json.loads(element["info"]))
         for row in parts
-        for element in row["vectors"]
+        for element in row[STRUCTS]
         if element.get("info")
     }
     return tuple(segments[owner] for owner in sorted(segments))
@@ -191,7 +186,7 @@ def segments_of(parts: Iterable[Mapping[str, Any]]) -> tuple[Segment, ...]:
 
 def vectors_of(parts: Iterable[Mapping[str, Any]]) -> MultiVector:
     """All vectors of an entity, from the rows of all its parts in order."""
-    elements = [element for row in parts for element in row["vectors"]]
+    elements = [element for row in parts for element in row[STRUCTS]]
     vectors = np.array([element["emb"] for element in elements], dtype=np.float32)
     owners = [element.get("segment", -1) for element in elements]
     return MultiVector(vectors, None if owners[0] < 0 else owners)

@@ -14,6 +14,7 @@ from pymilvus.client.embedding_list import EmbeddingList
 
 from colmilvus.entity import Entity, MultiVector
 from colmilvus.filters import all_of, contains_any, none_of, one_of
+from colmilvus.layouts.inserting import STRUCTS, upsert
 from colmilvus.layouts.requests import request
 from colmilvus.layouts.rows import (
     SCALARS,
@@ -31,8 +32,8 @@ from colmilvus.layouts.spec import CollectionSpec
 
 __all__ = ["Found", "Stored", "StructArrayLayout"]
 
-REQUEST_BYTES = 32 << 20
-"""Bytes of vectors in one request; a server takes 64 MiB in all (``proxy.grpc.serverMaxRecvSize``)."""
+REQUEST_BYTES = 8 << 20
+"""Bytes of vectors in one request, of which several copies are made; a server takes 64 MiB in all."""
 ANSWER_BYTES = 64 << 20
 """Bytes that are asked for in one request; a server answers with 100 MiB at most (``quotaAndLimits``)."""
 ROW_BYTES = 3 * 65_536
@@ -144,7 +145,7 @@ class StructArrayLayout:
 
     def _send(self, rows: list[dict[str, Any]]) -> None:
         with request(f"store {len(rows)} rows in {self._name!r}"):
-            self._client.upsert(self._name, data=rows, timeout=self._timeout)
+            upsert(self._client, self._name, rows, timeout=self._timeout)
 
     def search(
         self, queries: Sequence[MultiVector], limit: int, expression: str = "", *, whole: bool
@@ -193,7 +194,7 @@ class StructArrayLayout:
         """The entities under these ids, with their segments, in any order; ids that are not there are left out."""
         if not self.spec.segments:
             return [entity_of(row) for row in self._first_rows(ids, SCALARS)]
-        fields = [*SCALARS, *(f"vectors[{name}]" for name in ("segment", "text", "info"))]
+        fields = [*SCALARS, *(f"{STRUCTS}[{name}]" for name in ("segment", "text", "info"))]
         grouped = (self._grouped(some, fields) for some in _batches(ids, IDS))
         return [entity_of(rows[0], segments_of(rows)) for found in grouped for rows in found.values()]
 
@@ -202,7 +203,7 @@ class StructArrayLayout:
 
         ``sizes`` has the bytes of each part under each id, as they were found; what is gone is left out.
         """
-        grouped = (self._grouped(some, [*SCALARS, "vectors"]) for some in _within(sizes))
+        grouped = (self._grouped(some, [*SCALARS, STRUCTS]) for some in _within(sizes))
         return {
             name: (entity_of(rows[0], segments_of(rows)), vectors_of(rows))
             for found in grouped
