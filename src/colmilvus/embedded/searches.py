@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from pymilvus.grpc_gen import common_pb2, schema_pb2
 
-from colmilvus.embedded.lite import EngineCollection, pack_query
+from colmilvus.embedded.lite import ANN_RATIO, EngineCollection, pack_query
 from colmilvus.embedded.refusal import NO_INDEX, NO_PARTITION, Refused
 from colmilvus.embedded.schema import Vector
 
@@ -77,7 +77,7 @@ def prepare_search(request: Any, collection: EngineCollection) -> None:
         return
     _check_by_name(request, params, vector)
     _check_metric(collection, vector, params)
-    _check_tuning(collection, vector, params)
+    _set_params(request, {"retrieval_ann_ratio": _tuning(collection, vector, params)})
     request.placeholder_group = _packed(request.placeholder_group, vector)
 
 
@@ -162,9 +162,17 @@ def _check_metric(collection: EngineCollection, vector: Vector, params: dict[str
         raise Refused(f"metric type not match: invalid parameter[expected={expected}][actual={asked}]")
 
 
-def _check_tuning(collection: EngineCollection, vector: Vector, params: dict[str, Any]) -> None:
-    """Check what tunes an approximate search; an exact one has no use for it."""
-    ratio = _number(params.get("retrieval_ann_ratio", 1), "retrieval_ann_ratio")
+def _set_params(request: Any, params: dict[str, float]) -> None:
+    """Leave ``params`` where Milvus Lite's decoder takes those that tune the search."""
+    kept = [(pair.key, pair.value) for pair in request.search_params if pair.key != "params"]
+    del request.search_params[:]
+    for key, value in (*kept, ("params", json.dumps(params))):
+        request.search_params.add(key=key, value=value)
+
+
+def _tuning(collection: EngineCollection, vector: Vector, params: dict[str, Any]) -> float:
+    """Check what tunes an approximate search, and return its ``retrieval_ann_ratio``."""
+    ratio = _number(params.get("retrieval_ann_ratio", ANN_RATIO), "retrieval_ann_ratio")
     if not 0 < ratio < float("inf"):
         raise Refused(f"retrieval_ann_ratio should be larger than 0, not {params['retrieval_ann_ratio']}")
     if str(params.get("emb_list_rerank", True)).lower() not in ("true", "false"):
@@ -173,6 +181,7 @@ def _check_tuning(collection: EngineCollection, vector: Vector, params: dict[str
     graph = str(collection.notes(vector.field)["params"]["index_type"]).startswith("HNSW")
     if graph and "ef" in params and _number(params["ef"], "ef") < limit:
         raise Refused(f"ef({params['ef']}) should be larger than k({limit})")
+    return ratio
 
 
 def _number(value: Any, name: str) -> float:

@@ -7,7 +7,7 @@ and the stores of array-of-structs fields. ``self_test`` says what another versi
 
 from __future__ import annotations
 
-from colmilvus.embedded.lite.collection import NOTES, REQUEST, EngineCollection, analyzer_params, pack_query
+from colmilvus.embedded.lite.collection import ANN_RATIO, NOTES, REQUEST, EngineCollection, analyzer_params, pack_query
 from colmilvus.embedded.lite.database import EngineDatabase
 from colmilvus.embedded.lite.names import (
     DataDirLockedError,
@@ -20,6 +20,7 @@ from colmilvus.embedded.lite.names import (
 from colmilvus.embedded.lite.patterns import read_escapes
 
 __all__ = [
+    "ANN_RATIO",
     "NOTES",
     "REQUEST",
     "DataDirLockedError",

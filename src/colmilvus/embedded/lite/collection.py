@@ -28,10 +28,12 @@ from colmilvus.embedded.schema import Struct, Vector, read_structs, row_field
 from colmilvus.embedded.vectors import Column, VectorStore
 from colmilvus.errors import DatabaseDamaged
 
-__all__ = ["NOTES", "REQUEST", "EngineCollection", "analyzer_params", "pack_query"]
+__all__ = ["ANN_RATIO", "NOTES", "REQUEST", "EngineCollection", "analyzer_params", "pack_query"]
 
 REQUEST = "[request]"
 NOTES = "[index]"
+# How many times the limit a server takes of the nearest vectors of each query vector, unless the request says.
+ANN_RATIO = 3.0
 KINDS = {"MAX_SIM": "COSINE", "MAX_SIM_COSINE": "COSINE", "MAX_SIM_IP": "IP", "MAX_SIM_L2": "L2"}
 
 logger = logging.getLogger(__name__)
@@ -148,7 +150,8 @@ class EngineCollection(SafeCollection):
     def search(self, query_vectors: list[Any], **options: Any) -> list[list[dict[str, Any]]]:
         vector = self.vector(options.get("anns_field"))
         if vector is not None:
-            return self._search_struct(vector, query_vectors, options)
+            ratio = float((options.get("search_params") or {}).get("retrieval_ann_ratio", ANN_RATIO))
+            return self._search_struct(vector, query_vectors, options, ratio)
         if self.resolve_search_metric(options.get("anns_field"), options.get("metric_type")) == "BM25":
             return list(super().search(query_vectors, **_with_negative_bounds(options)))
         with self._reading():
@@ -170,7 +173,13 @@ class EngineCollection(SafeCollection):
             hits.append([self._hit(found, i, -line[i], plan) for i in best])
         return hits
 
-    def _search_struct(self, vector: Vector, queries: list[str], options: dict[str, Any]) -> list[list[dict[str, Any]]]:
+    def _search_struct(
+        self,
+        vector: Vector,
+        queries: list[str],
+        options: dict[str, Any],
+        ratio: float = ANN_RATIO,  # noqa: ARG002  # an exact search has no use for it
+    ) -> list[list[dict[str, Any]]]:
         self._require_loaded()
         found = self.snapshot(options.get("expr"), options.get("partition_names"), options.get("timezone"))
         struct = self.struct_of(vector)
