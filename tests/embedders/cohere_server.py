@@ -115,18 +115,22 @@ class CohereServer(LocalServer):
         }
 
     def _contents(self, body: Json, old: bool) -> tuple[list[str], Json]:
-        if old and ("output_dimension" in body or "inputs" in body):
-            raise Refused(400, "invalid request: output_dimension and inputs are not supported with the provided model")
+        if old and "output_dimension" in body:
+            raise Refused(400, "invalid request: output_dimension is not supported with the provided model")
         if sum(kind in body for kind in ("texts", "images", "inputs")) != 1:
             raise Refused(400, "invalid request: exactly one of texts, images or inputs must be provided")
         if "texts" in body:
-            return self._texts(body)
+            return self._texts(body, body["texts"])
+        parts = [part for one in body.get("inputs", []) for part in one["content"]]
+        if parts and all(part["type"] == "text" for part in parts):
+            return self._texts(body, [" ".join(part["text"] for part in one["content"]) for one in body["inputs"]])
+        if old and parts:
+            raise Refused(400, "invalid request: inputs with pictures are not supported with the provided model")
         uris = _pictures(body, old)
         pixels = [_pixels(uri) for uri in uris]
         return uris, {"images": len(uris), "image_tokens": sum(pixels) // 784}
 
-    def _texts(self, body: Json) -> tuple[list[str], Json]:
-        texts: list[str] = body["texts"]
+    def _texts(self, body: Json, texts: list[str]) -> tuple[list[str], Json]:
         if len(texts) > 96:
             raise Refused(400, f"invalid request: total number of texts must be at most 96 - received {len(texts)}")
         if body["input_type"] == "image":
