@@ -14,6 +14,7 @@ from pymilvus import DataType, MilvusClient
 from pymilvus.client.prepare import Prepare
 
 from colmilvus import Entity, MultiVector, Segment, embedded
+from colmilvus.ingest import items
 from colmilvus.layouts.inserting import Structs, public, request_for, upsert
 from colmilvus.layouts.rows import Record, rows_of
 from colmilvus.layouts.spec import CollectionSpec
@@ -189,3 +190,15 @@ def test_it_takes_a_fraction_of_the_time(client: MilvusClient) -> None:
     request_for(given, prepare)
 
     assert 3 * (time.thread_time() - middle) < middle - began
+
+
+def test_ready_vectors_are_taken_in_batches_of_bounded_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(items, "READY_BYTES", 3 * 10 * DIM * 4)
+    given = [(Entity(str(i)), MultiVector(vectors(10))) for i in range(10)]
+
+    taken = []
+    for batch in items.batches(given, lambda: 512):
+        assert not isinstance(batch, Exception)
+        taken.append([entity.id for entity, _ in batch])
+
+    assert taken == [["0", "1", "2"], ["3", "4", "5"], ["6", "7", "8"], ["9"]]

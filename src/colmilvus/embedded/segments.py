@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -18,11 +18,25 @@ from numpy.typing import NDArray
 
 from colmilvus.errors import DatabaseDamaged
 
-__all__ = ["Column", "Entry", "Record", "Segment", "checksum", "entries", "norms_of", "pack", "unpack_scalars", "write"]
+__all__ = [
+    "Column",
+    "Entry",
+    "Record",
+    "Segment",
+    "checksum",
+    "entries",
+    "norms_of",
+    "pack",
+    "unpack_scalars",
+    "write",
+    "write_all",
+]
 
 START = struct.Struct("<QII")
 NUMBER = struct.Struct("<I")
 HEADER_SIZE = START.size + NUMBER.size
+JOINED = 1 << 16
+"""Bytes below which arrays are copied together, to be written at once; larger ones are written where they lie."""
 
 
 @dataclass(frozen=True)
@@ -187,7 +201,26 @@ def checksum(vectors: NDArray[Any], norms: NDArray[np.float32]) -> int:
     return zlib.crc32(np.ascontiguousarray(norms).data, zlib.crc32(np.ascontiguousarray(vectors).data))
 
 
-def write(file: BinaryIO, data: bytes | bytearray) -> None:
+def write_all(file: BinaryIO, arrays: Iterable[NDArray[Any]]) -> None:
+    """Hand the arrays to the operating system, one after the other."""
+    for run in _runs(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data for array in arrays):
+        write(file, run[0] if len(run) == 1 else b"".join(run))
+
+
+def _runs(parts: Iterable[memoryview]) -> Iterator[list[memoryview]]:
+    run: list[memoryview] = []
+    size = 0
+    for part in parts:
+        if run and size + len(part) > JOINED:
+            yield run
+            run, size = [], 0
+        run.append(part)
+        size += len(part)
+    if run:
+        yield run
+
+
+def write(file: BinaryIO, data: bytes | bytearray | memoryview) -> None:
     """Hand all of the data to the operating system; an unbuffered file may take it in parts."""
     left = memoryview(data)
     while left:

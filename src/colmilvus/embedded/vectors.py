@@ -28,6 +28,7 @@ from colmilvus.embedded.segments import (
     pack,
     unpack_scalars,
     write,
+    write_all,
 )
 from colmilvus.errors import DatabaseDamaged
 
@@ -113,8 +114,8 @@ class VectorStore:
         found, log = self._log(segment, records, norms)
         try:
             for i in range(len(self._columns)):
-                write(self._files[1 + 2 * i], b"".join(record.vectors[i].tobytes() for record in records))
-                write(self._files[2 + 2 * i], b"".join(lengths[i].tobytes() for lengths in norms))
+                write_all(self._files[1 + 2 * i], (record.vectors[i] for record in records))
+                write_all(self._files[2 + 2 * i], (lengths[i] for lengths in norms))
             write(self._files[0], log)
         except OSError:
             segment.cut()

@@ -18,6 +18,9 @@ __all__ = ["Given", "Item", "batches", "changed", "checked"]
 Given: TypeAlias = tuple[Entity, "MultiVector | InvalidVectors | None"]
 """An entity with the vectors that were passed for it, what is wrong with them, or None where they are to be made."""
 
+READY_BYTES = 32 << 20
+"""Bytes of ready vectors after which a batch ends: four batches are under way at once."""
+
 
 @dataclass(frozen=True)
 class Item:
@@ -34,13 +37,13 @@ class Item:
 
 
 def batches(entities: Iterable[Given], size: Callable[[], int]) -> Iterator[list[Given] | Exception]:
-    """Batches, each of the size that is wanted when it is begun, in which no id comes twice.
+    """Batches, each of the size that is wanted when it is begun, or of READY_BYTES, in which no id comes twice.
 
     An error of the source comes last, after what came before it.
     """
     batch: list[Given] = []
     ids: set[str] = set()
-    wanted = size()
+    wanted, weight = size(), 0
     stream = iter(entities)
     while True:
         try:
@@ -52,11 +55,12 @@ def batches(entities: Iterable[Given], size: Callable[[], int]) -> Iterator[list
             yield error
             return
         name = repr(getattr(given[0], "id", None))
-        if len(batch) >= wanted or name in ids:
+        if len(batch) >= wanted or weight >= READY_BYTES or name in ids:
             yield batch
-            batch, ids, wanted = [], set(), size()
+            batch, ids, wanted, weight = [], set(), size(), 0
         batch.append(given)
         ids.add(name)
+        weight += given[1].vectors.nbytes if isinstance(given[1], MultiVector) else 0
     yield batch
 
 
