@@ -40,8 +40,15 @@ def structs(**changed: Any) -> list[dict[str, Any]]:
     ("changed", "said"),
     [
         ({"emb": [1.0] * 12}, "the length(12) of float data should divide the dim(8): field patches[emb], row 0"),
-        ({"emb": [1.0] * 16}, "inconsistent array length of sub-fields in struct field patches, row 0: emb 2"),
-        ({"emb": []}, "inconsistent array length of sub-fields in struct field patches, row 0: emb 0"),
+        (
+            {"emb": [1.0] * 16},
+            "inconsistent struct element count in struct 'patches' at row 0: 'emb' has 2, 'label' has 1; "
+            "'emb' was given 16 numbers a vector, and its dim is 8",
+        ),
+        (
+            {"emb": []},
+            "inconsistent struct element count in struct 'patches' at row 0: 'emb' has 0, 'label' has 1",
+        ),
         ({"emb": [float("nan")] * DIM}, "value 'nan' is not a number or infinity: field patches[emb], row 0"),
         ({"emb": [float("inf")] * DIM}, "value 'inf' is not a number or infinity"),
         ({"label": "ÄÄÄÄÄÄ"}, "field patches[label] exceeds max length, row number: 0, length: 12, max length: 10"),

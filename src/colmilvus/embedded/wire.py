@@ -66,15 +66,28 @@ def records(data: Any, struct: Struct, rows: int) -> list[Record]:
 def _record(struct: Struct, row: int, vectors: list[NDArray[Any]], scalars: list[tuple[bytes, int]]) -> Record:
     lengths = [len(v) for v in vectors] + [size for _, size in scalars]
     if len(set(lengths)) > 1:
-        names = [field.name for field in struct.fields]
-        found = ", ".join(f"{name} {length}" for name, length in zip(names, lengths, strict=True))
-        raise Refused(f"inconsistent array length of sub-fields in struct field {struct.name}, row {row}: {found}")
+        raise _unequal(struct, row, dict(zip((field.name for field in struct.fields), lengths, strict=True)))
     if lengths[0] > struct.capacity:
         raise Refused(
             f"array length exceeds max capacity: the length({lengths[0]}) of row {row}, field {struct.name}, "
             f"exceeds max capacity ({struct.capacity})"
         )
     return Record(lengths[0], tuple(vectors), tuple(message for message, _ in scalars))
+
+
+def _unequal(struct: Struct, row: int, counts: dict[str, int]) -> Refused:
+    first, *others = [field.name for field in struct.proto.fields]
+    other = next(name for name in others if counts[name] != counts[first])
+    told = (
+        f"inconsistent struct element count in struct '{struct.name}' at row {row}: "
+        f"'{first}' has {counts[first]}, '{other}' has {counts[other]}"
+    )
+    structs = counts[struct.scalars[0].name] if struct.scalars else 0
+    for vector in struct.vectors if structs else ():
+        numbers = counts[vector.name] * vector.dim
+        if counts[vector.name] != structs and numbers % structs == 0:
+            told += f"; '{vector.name}' was given {numbers // structs} numbers a vector, and its dim is {vector.dim}"
+    return Refused(told)
 
 
 def _vector_rows(data: Any, vector: Vector, rows: int) -> list[NDArray[Any]]:
