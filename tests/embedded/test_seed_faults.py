@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import grpc
 import numpy as np
 import pytest
 from examples.pymilvus_flat_pages import MilvusColbertRetriever
@@ -121,6 +122,16 @@ def test_vectors_of_twice_the_dim_alone_in_a_struct_meet_the_capacity(pages: Mil
     assert f"the length({2 * PATCHES}) of row 0, field patches, exceeds max capacity ({PATCHES})" in said
     pages.insert("pages", [page(2, np.ones((3, 2 * DIM), np.float32))])
     assert len(pages.get("pages", [2], output_fields=[EMB])[0]["patches"]) == 6
+
+
+def test_more_than_64_mib_in_one_request_are_refused_with_both_numbers(client: MilvusClient) -> None:
+    articles(client, dim=2)
+    paragraphs = [{"text": "x" * 65000, "emb": np.ones(2, np.float32)}] * 180
+    data = [{"title": f"Article {i}", "paragraphs": paragraphs} for i in range(6)]
+    with pytest.raises((grpc.RpcError, MilvusException), match=rf"message larger than max \(\d+ vs\. {64 << 20}\)"):
+        client.insert("articles", data)
+    client.insert("articles", data[:1])
+    assert count(client, "articles") == 1
 
 
 def test_the_same_row_again_and_again_is_one_page(pages: MilvusClient) -> None:

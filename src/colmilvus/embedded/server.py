@@ -26,12 +26,13 @@ from colmilvus.errors import DatabaseError, DatabaseInUse
 
 __all__ = ["Client", "address", "connect"]
 
-MESSAGE_BYTES = 256 << 20
+REQUEST_BYTES = 64 << 20
+ANSWER_BYTES = 256 << 20
 WORKERS = 10
 GRACE_SECONDS = 10
 OPTIONS = [
-    ("grpc.max_receive_message_length", MESSAGE_BYTES),
-    ("grpc.max_send_message_length", MESSAGE_BYTES),
+    ("grpc.max_receive_message_length", REQUEST_BYTES),  # proxy.grpc.serverMaxRecvSize of a server
+    ("grpc.max_send_message_length", ANSWER_BYTES),  # proxy.grpc.serverMaxSendSize
     ("grpc.so_reuseport", 0),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_ping_interval_without_data_ms", 5000),
