@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from colmilvus.connection import connect, is_path
 from colmilvus.embedder import Embedder, Query, SearchMode, preferred_mode
-from colmilvus.entity import Entity, Hit, Metric, MultiVector
+from colmilvus.entity import DType, Entity, Hit, Metric, MultiVector
 from colmilvus.errors import CollectionNotFound, ColmilvusError, InvalidInput
 from colmilvus.filters import Filter, equal, to_expression
 from colmilvus.images import ImageStore
@@ -39,7 +39,8 @@ class Collection:
 
     ``uri`` is a folder for the embedded engine, or the address of a Milvus server. The collection is made if there is
     none; then ``capacity`` (vectors an entity, at most 4096), ``segments``, ``fields`` (metadata keys that become
-    typed, indexed columns) and ``analyzer`` (a Milvus analyzer, for searches of the text) are fixed. Without an
+    typed, indexed columns), ``analyzer`` (a Milvus analyzer, for searches of the text) and ``dtype`` are fixed: with
+    "float16" every number is rounded to the nearest one of 16 bits, and vectors take half the space. Without an
     embedder, vectors are passed in ready, and ``dim`` and ``metric`` say what they are. ``images`` is the folder for
     pictures where ``uri`` is a server; the embedded engine keeps them inside its own folder.
 
@@ -62,6 +63,7 @@ class Collection:
         token: str | None = None,
         dim: int | None = None,
         metric: Metric | None = None,
+        dtype: DType | None = None,
         capacity: int | None = None,
         segments: bool | None = None,
         fields: Mapping[str, type] | None = None,
@@ -74,12 +76,10 @@ class Collection:
         self.name = name
         self.uri = str(uri)
         self.embedder = embedder
-        told = asked(embedder, dim, metric, capacity, segments, fields, analyzer)
+        told = asked(embedder, dim, metric, capacity, segments, fields, analyzer, dtype)
         self._client = connect(uri, token, timeout=timeout)
         try:
-            layout = StructArrayLayout.open(self._client, name, timeout=timeout)
-            if layout is None:
-                layout = self._create(told, timeout)
+            layout = StructArrayLayout.open(self._client, name, timeout=timeout) or self._create(told, timeout)
             layout.spec.check_same(name, told)
             self._layout = layout
             # absolute, because the paths of pictures travel with hits to other working directories

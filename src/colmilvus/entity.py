@@ -15,9 +15,11 @@ from colmilvus.errors import InvalidVectors
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["Entity", "Hit", "ImageLike", "LazyImage", "Metric", "MultiVector", "Segment"]
+__all__ = ["DType", "Entity", "Hit", "ImageLike", "LazyImage", "Metric", "MultiVector", "Segment"]
 
 Metric: TypeAlias = Literal["COSINE", "IP", "L2"]
+DType: TypeAlias = Literal["float32", "float16"]
+"""What the numbers of stored vectors are; a MultiVector's own are float32."""
 
 
 @runtime_checkable

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from colmilvus.embedder import Embedder
-from colmilvus.entity import Metric
+from colmilvus.entity import DType, Metric
 from colmilvus.errors import InvalidInput
 
 __all__ = ["asked", "check_embedder", "check_name"]
@@ -36,6 +36,7 @@ def asked(
     segments: bool | None = None,
     fields: Mapping[str, type] | None = None,
     analyzer: str | Mapping[str, Any] | None = None,
+    dtype: DType | None = None,
 ) -> dict[str, Any]:
     """What the caller said about the collection; what was left open is left out."""
     told: dict[str, Any] = {
@@ -45,6 +46,7 @@ def asked(
         "segments": segments,
         "fields": fields,
         "analyzer": {"type": analyzer} if isinstance(analyzer, str) else analyzer,
+        "dtype": dtype,
     }
     if embedder is not None:
         if dim not in (None, embedder.dim) or metric not in (None, embedder.metric):

@@ -13,6 +13,7 @@ from colmilvus.embedder import Embedder, SearchMode, check_query
 from colmilvus.entity import Entity, Hit, Metric, MultiVector, Segment
 from colmilvus.errors import InvalidQuery, InvalidVectors
 from colmilvus.filters import all_of
+from colmilvus.layouts.precision import rounded
 from colmilvus.layouts.struct_array import Found, StructArrayLayout
 from colmilvus.maxsim import maxsim
 from colmilvus.ranking import (
@@ -104,7 +105,7 @@ class Search:
                 raise InvalidVectors(
                     f"the query has vectors of {vector.dim} dimensions, the collection of {self.layout.spec.dim}"
                 )
-        return vectors
+        return [rounded(vector, self.layout.spec.dtype, "the query") for vector in vectors]
 
     def check_embedder(self) -> None:
         """Raise InvalidQuery where there is no embedder for a query that is no multi-vector."""

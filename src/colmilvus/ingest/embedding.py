@@ -16,6 +16,7 @@ from colmilvus.gathering import narrowed
 from colmilvus.ingest.drawing import DrawnOnce
 from colmilvus.ingest.items import Item
 from colmilvus.layouts.checks import check_vectors
+from colmilvus.layouts.precision import rounded
 from colmilvus.layouts.spec import CollectionSpec
 from colmilvus.report import AddReport, Problem
 from colmilvus.store import Change
@@ -68,6 +69,7 @@ class Embedding:
             if _is_asked(item):
                 entity, vectors = self._without_empty_segments(entity, vectors)
             check_vectors(entity, vectors, self._spec)
+            vectors = rounded(vectors, self._spec.dtype, f"entity {entity.id[:80]!r}")
         except InvalidVectors as error:
             self._report.fail(entity, error)
             return None

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pymilvus import MilvusClient
 from pymilvus.exceptions import MilvusException
 
-__all__ = ["STRUCTS", "Structs", "upsert"]
+__all__ = ["EMBEDDING", "STRUCTS", "Structs", "upsert"]
 
 STRUCTS = "vectors"
 """The column that holds the array of structs."""

@@ -13,6 +13,7 @@ import numpy as np
 
 from colmilvus.entity import Entity, MultiVector, Segment
 from colmilvus.layouts.inserting import STRUCTS, Structs
+from colmilvus.layouts.precision import as_sent, size_of
 from colmilvus.layouts.spec import CollectionSpec
 
 __all__ = ["SCALARS", "SEGMENT_IDS", "Record", "current", "entity_of", "key_of", "rows_of", "segments_of", "vectors_of"]
@@ -62,7 +63,7 @@ def rows_of(record: Record, spec: CollectionSpec) -> list[dict[str, Any]]:
         "metadata": dict(entity.metadata),
         **{column: entity.metadata.get(column) for column in spec.fields},
     }
-    sizes = [vectors.vectors.nbytes + _text_bytes(vectors, entity.segments) for vectors in parts]
+    sizes = [size_of(vectors, spec.dtype) + _text_bytes(vectors, entity.segments) for vectors in parts]
     writing = uuid4().hex[:12] if len(parts) > 1 else ""
     internal = {**record.internal, "version": entity.version, "sizes": sizes, "writing": writing}
     if entity.internal:
@@ -134,14 +135,14 @@ def _weight(segment: Segment) -> int:
 def _structs(vectors: MultiVector, segments: Sequence[Segment], spec: CollectionSpec) -> Structs:
     """The array of structs of a part; the first of each segment has its text and its info."""
     if not spec.segments:
-        return Structs(vectors.vectors, {})
+        return Structs(as_sent(vectors, spec.dtype), {})
     size = len(vectors)
     texts, infos = [""] * size, [""] * size
     owners = np.full(size, -1) if vectors.segments is None or not segments else vectors.segments
     for owner, at in zip(*(found.tolist() for found in np.unique(owners, return_index=True)), strict=True):
         if owner >= 0:
             texts[at], infos[at] = segments[owner].text, _info(segments[owner])
-    return Structs(vectors.vectors, {"segment": owners.tolist(), "text": texts, "info": infos})
+    return Structs(as_sent(vectors, spec.dtype), {"segment": owners.tolist(), "text": texts, "info": infos})
 
 
 def _info(segment: Segment) -> str:

@@ -7,13 +7,15 @@ from typing import Any
 from pymilvus import DataType, Function, FunctionType, MilvusClient
 
 from colmilvus.layouts.checks import ID_BYTES, VARCHAR_BYTES
+from colmilvus.layouts.inserting import EMBEDDING, STRUCTS
 from colmilvus.layouts.rows import SEGMENT_IDS
 from colmilvus.layouts.spec import CAPACITY_LIMIT, CollectionSpec
 
 __all__ = ["BM25", "VECTOR", "index_parameters", "milvus_schema"]
 
-VECTOR = "vectors[emb]"
+VECTOR = f"{STRUCTS}[{EMBEDDING}]"
 BM25 = "bm25"
+VECTORS = {"float32": DataType.FLOAT_VECTOR, "float16": DataType.FLOAT16_VECTOR}
 TYPES = {bool: DataType.BOOL, int: DataType.INT64, float: DataType.DOUBLE, str: DataType.VARCHAR}
 
 
@@ -44,7 +46,7 @@ def milvus_schema(spec: CollectionSpec) -> Any:
         length = {"max_length": VARCHAR_BYTES} if kind is str else {}
         schema.add_field(name, TYPES[kind], nullable=True, **length)
     schema.add_field(
-        "vectors",
+        STRUCTS,
         DataType.ARRAY,
         element_type=DataType.STRUCT,
         struct_schema=_element(spec),
@@ -55,7 +57,7 @@ def milvus_schema(spec: CollectionSpec) -> Any:
 
 def _element(spec: CollectionSpec) -> Any:
     element = MilvusClient.create_struct_field_schema()
-    element.add_field("emb", DataType.FLOAT_VECTOR, dim=spec.dim)
+    element.add_field(EMBEDDING, VECTORS[spec.dtype], dim=spec.dim)
     if spec.segments:
         element.add_field("segment", DataType.INT32)
         element.add_field("text", DataType.VARCHAR, max_length=VARCHAR_BYTES)

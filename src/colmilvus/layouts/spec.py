@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from colmilvus.embedder import identity
-from colmilvus.entity import Metric
+from colmilvus.entity import DType, Metric
 from colmilvus.errors import CollectionMismatch, InvalidInput, warn
 
 __all__ = ["CAPACITY_LIMIT", "ENGLISH", "FIELD_TYPES", "CollectionSpec"]
@@ -57,6 +57,7 @@ class CollectionSpec:
     segments: bool = False
     fields: Mapping[str, type] = field(default_factory=dict)
     analyzer: Mapping[str, Any] = field(default_factory=lambda: ENGLISH)
+    dtype: DType = "float32"
 
     def __post_init__(self) -> None:
         for what in ("dim", "capacity"):
@@ -67,6 +68,8 @@ class CollectionSpec:
                 raise InvalidInput(f"an embedder's settings are strings, numbers, bools or None; {name} is {value!r}")
         if self.metric not in ("COSINE", "IP", "L2"):
             raise InvalidInput(f"the metric is 'COSINE', 'IP' or 'L2', not {self.metric!r}")
+        if self.dtype not in ("float32", "float16"):
+            raise InvalidInput(f"the dtype is 'float32' or 'float16', not {self.dtype!r}")
         if not 2 <= self.dim <= 32_768:
             raise InvalidInput(f"Milvus stores vectors of 2 to 32768 dimensions, not {self.dim}")
         if not 1 <= self.capacity <= CAPACITY_LIMIT:

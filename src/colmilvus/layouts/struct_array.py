@@ -15,6 +15,7 @@ from pymilvus.client.embedding_list import EmbeddingList
 from colmilvus.entity import Entity, MultiVector
 from colmilvus.filters import all_of, contains_any, none_of, one_of
 from colmilvus.layouts.inserting import STRUCTS, upsert
+from colmilvus.layouts.precision import as_sent, check_client
 from colmilvus.layouts.requests import request
 from colmilvus.layouts.rows import (
     SCALARS,
@@ -81,7 +82,11 @@ class StructArrayLayout:
 
     @classmethod
     def create(cls, client: MilvusClient, name: str, spec: CollectionSpec, *, timeout: float) -> StructArrayLayout:
-        """Make the collection with its indexes. Raises ServerError where the server cannot."""
+        """Make the collection with its indexes. Raises ServerError where the server cannot.
+
+        Raises Unsupported where the installed pymilvus cannot.
+        """
+        check_client(spec.dtype)
         with request(f"create collection {name!r}"):
             client.create_collection(name, schema=milvus_schema(spec), consistency_level="Strong", timeout=timeout)
         layout = cls(client, name, spec, timeout=timeout)
@@ -90,12 +95,16 @@ class StructArrayLayout:
 
     @classmethod
     def open(cls, client: MilvusClient, name: str, *, timeout: float) -> StructArrayLayout | None:
-        """The collection as it is, None if there is none. Raises CollectionMismatch where something else made it."""
+        """The collection as it is, None if there is none.
+
+        Raises CollectionMismatch where something else made it, Unsupported where the installed pymilvus cannot use it.
+        """
         with request(f"open collection {name!r}"):
             if not client.has_collection(name, timeout=timeout):
                 return None
             description = client.describe_collection(name, timeout=timeout)["description"]
         layout = cls(client, name, CollectionSpec.from_description(name, description), timeout=timeout)
+        check_client(layout.spec.dtype)
         layout._prepare()
         return layout
 
@@ -154,7 +163,7 @@ class StructArrayLayout:
 
         ``whole`` reads the entities too, without their segments.
         """
-        vectors = [EmbeddingList(query.vectors) for query in queries]
+        vectors = [EmbeddingList(as_sent(query, self.spec.dtype)) for query in queries]
         parameters = {"metric_type": f"MAX_SIM_{self.spec.metric}"}
         return self._search(vectors, VECTOR, parameters, limit, expression, whole)
 
