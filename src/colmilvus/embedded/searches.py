@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from pymilvus.grpc_gen import common_pb2, schema_pb2
 
+from colmilvus.embedded.filters import filled
 from colmilvus.embedded.lite import ANN_RATIO, EngineCollection, pack_query
 from colmilvus.embedded.refusal import NO_INDEX, NO_PARTITION, Refused
 from colmilvus.embedded.schema import Vector
@@ -38,6 +39,7 @@ def check_query(request: Any, collection: EngineCollection) -> dict[str, str]:
     for name in params.keys() - QUERY_PARAMETERS:
         raise Refused(f"query parameter {name} is not supported by the embedded engine")
     check_partitions(request.partition_names, collection)
+    request.expr = filled(request.expr, request.expr_template_values)
     check_filter(request.expr, collection)
     if "count(*)" in request.output_fields:
         return params
@@ -56,13 +58,14 @@ def check_partitions(names: Iterable[str], collection: EngineCollection) -> None
 
 
 def check_filter(expr: str, collection: EngineCollection) -> None:
-    """Refuse a filter on a struct: Milvus Lite would look for its name in the dynamic field."""
+    """Refuse a filter that a server would not take, and one on a struct."""
     for word in WORD.findall(QUOTED.sub('""', expr)) if collection.structs else ():
         if word in collection.structs:
             raise Refused(
                 f"cannot filter on {word}: the embedded engine has no filters on arrays of structs; filter on a field "
                 f"beside it, or on its items after the search. The filter was: {expr}"
             )
+    collection.check_filter(expr)
 
 
 def prepare_search(request: Any, collection: EngineCollection) -> None:
@@ -70,6 +73,7 @@ def prepare_search(request: Any, collection: EngineCollection) -> None:
     params = _parameters(request.search_params)
     _check_limits(params)
     check_partitions(request.partition_names, collection)
+    request.dsl = filled(request.dsl, request.expr_template_values)
     check_filter(request.dsl, collection)
     vector = _vector(collection, params)
     if vector is None:

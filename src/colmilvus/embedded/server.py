@@ -19,7 +19,7 @@ from pymilvus.grpc_gen import milvus_pb2_grpc
 
 from colmilvus.embedded import folder
 from colmilvus.embedded.interceptors import Guard, Token
-from colmilvus.embedded.lite import DataDirLockedError, EngineDatabase, read_escapes, self_test
+from colmilvus.embedded.lite import DataDirLockedError, EngineDatabase, install_filters, self_test
 from colmilvus.embedded.servicer import EngineServicer
 from colmilvus.embedded.workers import Workers
 from colmilvus.errors import DatabaseError, DatabaseInUse
@@ -47,7 +47,7 @@ class Engine:
     def __init__(self, path: Path) -> None:
         """Open the database and answer on a free port. Raises DatabaseError and DataDirLockedError."""
         self_test()
-        read_escapes()
+        install_filters()
         folder.prepare(path)
         self.path = path
         self.users = 0

@@ -16,16 +16,17 @@ whose keys are taken as they are: ``{"$key": {"$id": 7}}``. Several keys or oper
 What a test says, by the value that an entity has under the key. It is LlamaIndex's meaning, except where marked (*):
 
     value         == != in nin           < <= > >=       like text      contains any all  $exists  $empty
-    missing, None equals only None (*)   false           false          false             False    True
+    nothing (1)   equals only None (*)   false           false          false             False    True
     bool          is the number 0 or 1   as 0 or 1       false          false             True     False
     int, float    by value, 1 == 1.0     by value        false          false             True     False
     str           same characters        by code point   case matters   false (*)         True     only ""
-    list          equals nothing         false           false          elements, by ==   True     only [] (1)
-    dict          equals nothing         neither (2)     false          false             True     neither (2)
+    list          equals nothing         false           false          elements, by ==   True     False
+    dict          neither (2)            neither (2)     neither (2)    neither (2)       True     neither (2)
 
 Values of different kinds are not equal, and a range over another kind is false (*). A negation is true exactly where
 the test is false, so ``$ne`` and ``$nin`` match entities that lack the key. NaN, infinity and integers beyond 64 bits
-are refused. (1) And a list that begins with None. (2) Neither the test nor its negation matches.
+are refused. (1) A missing key, None, and lists and dicts that hold nothing else: Milvus cannot tell these apart.
+(2) Neither the test nor its negation matches: Milvus cannot tell that a value is an object.
 """
 
 from __future__ import annotations

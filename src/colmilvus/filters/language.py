@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from colmilvus.errors import InvalidFilter, Unsupported
 from colmilvus.filters.literals import column_name, path, scalar
 
-MAX_DEPTH = 50  # of nested dicts; Milvus Lite's parser gives up at about 120 brackets
+MAX_DEPTH = 50  # of nested dicts; the embedded engine gives up at 200 brackets, a server at some number too
 
 WILDCARD = re.compile(r"[%_]")
 SIGN = re.compile(r"\\[%_]|.", re.DOTALL)
@@ -124,7 +124,7 @@ def _operators(value: Any) -> Any:
 
 def _parse_equal(column: Column, name: str, value: Any) -> Node:
     if isinstance(value, list | tuple):
-        raise Unsupported(f"{name} with a list: Milvus Lite cannot compare whole lists; use $in, $any or $all")
+        raise Unsupported(f"{name} with a list: whole lists are not compared; use $in, $any or $all")
     return _negate(_among(column, [value], name), name == "$ne")
 
 
@@ -152,11 +152,9 @@ def _parse_like(column: Column, name: str, value: Any) -> Node:
         raise InvalidFilter(f"$like takes a pattern, got {value!r}")
     pattern = str(scalar(value, name))
     if "\\" in pattern:
-        raise Unsupported(f"$like {value!r}: Milvus servers take a backslash as an escape and Milvus Lite does not")
+        raise Unsupported(f"$like {value!r}: Milvus servers differ in how they read a backslash; leave it out")
     if "%" not in pattern and "_" not in pattern:
         return Test(column, "in", (pattern,))
-    if "%" in pattern and pattern[-1] in "_\n":
-        raise Unsupported(f"$like {value!r}: Milvus Lite misreads patterns with % that end in _ or a newline")
     return Test(column, "like", pattern)
 
 
@@ -223,7 +221,7 @@ def holds(node: Node, metadata: Mapping[str, Any], own: Mapping[str, Any], wante
         results = (holds(part, metadata, own, wanted) for part in node.parts)
         return all(results) if node.every == wanted else any(results)
     value = (own if node.column.own else metadata).get(node.column.key)
-    if isinstance(value, Mapping) and (node.test in RANGES or node.test == "empty"):
+    if isinstance(value, Mapping) and node.test != "missing" and is_there(value):
         return False
     return is_true(node.test, value, node.value) == wanted
 
@@ -231,9 +229,9 @@ def holds(node: Node, metadata: Mapping[str, Any], own: Mapping[str, Any], wante
 def is_true(test: str, value: Any, operand: Any) -> bool:
     is_list = isinstance(value, list | tuple)
     if test == "missing":
-        return value is None
+        return not is_there(value)
     if test == "empty":
-        return value is None or value == "" or (is_list and (not value or value[0] is None))
+        return value == "" or not is_there(value)
     if test == "in":
         return not is_list and value in operand
     if test == "any":
@@ -241,6 +239,13 @@ def is_true(test: str, value: Any, operand: Any) -> bool:
     if test == "like":
         return isinstance(value, str) and _pattern(operand).fullmatch(value) is not None
     return comparable(value, operand) and RANGES[test](value, operand)
+
+
+def is_there(value: Any) -> bool:
+    """Whether a value is more than None, and than lists and dicts of nothing but such."""
+    if isinstance(value, Mapping):
+        return any(map(is_there, value.values()))
+    return any(map(is_there, value)) if isinstance(value, list | tuple) else value is not None
 
 
 def comparable(left: Any, right: Any) -> bool:

@@ -1,11 +1,11 @@
 """A tree of tests as a Milvus expression."""
 
-# How this is written for Milvus. Negations are pushed down to the tests, because Lite's `not` of an unknown (a missing
-# key, a comparison of two kinds) is unknown again: each test has two forms, and an unknown left over counts as false.
-# Run on Milvus Lite 3.2.2, in memory, flushed and indexed: no `in` on JSON keys, True == 1, json_contains takes a
-# string of JSON for a list, `like` forgives a newline at the end and has no escapes. Read in the source of Milvus 2.6:
-# a bool is no number, [1.0] does not contain 1, a JSON key is not unescaped, an empty list or dict does not exist.
-# So two answers differ there: `$exists` is False for these, and `$empty` and a negated range are true for a dict.
+# How this is written for Milvus. A server's `not` of an unknown (a missing key, a value of another kind) is unknown
+# again, and an unknown left over counts as false: so negations are pushed down to the tests, and each names the kinds
+# of values of which it is true. Read in the source of Milvus 2.6.21, which the embedded engine follows: a bool is no
+# number, [1.0] does not contain 1, a JSON key is not unescaped, what is made of nulls and empty lists and objects does
+# not exist, and nothing tells that a value is an object. Each kind is asked for before it is negated, as older servers
+# take the negation of an unknown for true.
 
 from __future__ import annotations
 
@@ -63,15 +63,32 @@ def _write_json(node: Test, wanted: bool) -> str | bool:
     if not node.value:
         return not wanted
     if node.test == "like":
-        return _or(_unlike(key, node.value, f"not exists {key}")) if not wanted else _like(key, node.value)
-    values = [literal(value) for value in _spellings(node.value, floats=node.test == "any")]
+        test = f"{key} like {quoted(node.value)}"
+        return test if wanted else _or([_and([_text(key), f"not ({test})"]), *_others(key, "text")])
+    values = list(_spellings(node.value, floats=node.test == "any"))
     if node.test == "in":
-        tests = [f"{key} {'==' if wanted else '!='} {value}" for value in values]
-        return _or(tests) if wanted else _or([f"not exists {key}", _and(tests)])
-    contains = f"json_contains_any({key}, [{', '.join(values)}])"
-    if wanted:
-        return _and([contains, f'not ({key} like "%")'])
-    return _or([f"not exists {key}", f"not {contains}", f'{key} like "%"'])
+        return _json_in(key, values, wanted)
+    contains = f"json_contains_any({key}, [{', '.join(map(literal, values))}])"
+    return contains if wanted else _or([_and([_list(key), f"not {contains}"]), *_others(key, "list")])
+
+
+def _number(key: str) -> str:
+    return f"{key} * 0 == 0"
+
+
+def _text(key: str) -> str:
+    return f'{key} >= ""'
+
+
+def _list(key: str) -> str:
+    return f"array_length({key}) >= 0"
+
+
+def _others(key: str, but: str) -> list[str | bool]:
+    """True of nothing, and of values of every kind but one that can be told; no two tests are true of one value."""
+    tests = {"number": _number(key), "text": _text(key), "true": f"{key} == true", "false": f"{key} == false"}
+    tests["list"] = _list(key)
+    return [f"not exists {key}", *(test for kind, test in tests.items() if kind != but)]
 
 
 def _spellings(values: Iterable[Scalar], floats: bool) -> Iterator[Scalar]:
@@ -85,39 +102,44 @@ def _spellings(values: Iterable[Scalar], floats: bool) -> Iterator[Scalar]:
                 yield Float(value)
 
 
+def _json_in(key: str, values: list[Scalar], wanted: bool) -> str | bool:
+    texts = [value for value in values if isinstance(value, str)]
+    numbers = [value for value in values if not isinstance(value, str | bool)]
+    if wanted:
+        bools = [f"{key} == {literal(value)}" for value in values if isinstance(value, bool)]
+        return _or([*_one_of(key, numbers), *bools, *_one_of(key, texts)])
+    tests: list[str | bool] = [f"not exists {key}", _list(key)]
+    tests += [f"{key} == {literal(value)}" for value in (True, False) if value not in values]
+    for kind, unequal in ((_number(key), numbers), (_text(key), texts)):
+        tests.append(_and([kind, *_one_of(key, unequal, "!=", "not in")]))
+    return _or(tests)
+
+
+def _one_of(key: str, values: Iterable[Scalar], one: str = "==", some: str = "in") -> Iterator[str]:
+    """Tests of a JSON key by lists of literals of one kind each, which is all that older servers take."""
+    literals = dict.fromkeys(literal(value) for value in values)
+    texts = [each for each in literals if each[0] == '"']
+    wholes = [each for each in literals if each.lstrip("-").isdecimal()]
+    for same in (wholes, texts, [each for each in literals if each not in {*texts, *wholes}]):
+        if same:
+            yield f"{key} {one} {same[0]}" if len(same) == 1 else f"{key} {some} [{', '.join(same)}]"
+
+
 def _json_range(key: str, sign: str, limit: Scalar, wanted: bool) -> str | bool:
     needed = sign if wanted else COMPLEMENT[sign]
     tests: list[str | bool] = [f"{key} {needed} {literal(limit)}"]
     bools = [b for b in (False, True) if (comparable(b, limit) and RANGES[sign](b, limit)) == wanted]
     tests += [f"{key} == {literal(b)}" for b in bools]
     if not wanted:
-        other = f"{key} * 0 == 0" if isinstance(limit, str) else f'{key} >= ""'
-        tests += [f"not exists {key}", other, _json_list(key)]
+        tests += [f"not exists {key}", _number(key) if isinstance(limit, str) else _text(key), _list(key)]
     return _or(tests)
-
-
-def _json_list(key: str) -> str | bool:
-    """True for a list, and on a server also for a dict; Milvus Lite multiplies strings and lists as Python does."""
-    return _and([f"{key} * 0 != 0", f'not ({key} like "%")', f"{key} != true", f"{key} != false"])
 
 
 def _json_empty(key: str, wanted: bool) -> str | bool:
     if wanted:
-        return _or([f"not exists {key}", f'{key} == ""', _and([_json_list(key), f"not exists {key}[0]"])])
-    tests = [f"exists {key}[0]", f"{key} * 0 == 0", f'{key} > ""', f"{key} == true", f"{key} == false"]
+        return _or([f"not exists {key}", f'{key} == ""'])
+    tests = [_and([f"exists {key}", _list(key)]), _number(key), f'{key} > ""', f"{key} == true", f"{key} == false"]
     return _or(tests)
-
-
-def _like(name: str, pattern: str) -> str | bool:
-    text = f"{name} like {quoted(pattern)}"
-    if pattern.endswith("%"):
-        return text
-    return _and([text, f"not ({name} like {quoted(pattern + chr(10))})"])
-
-
-def _unlike(name: str, pattern: str, missing: str) -> list[str | bool]:
-    tests: list[str | bool] = [missing, f"not ({name} like {quoted(pattern)})"]
-    return tests if pattern.endswith("%") else [*tests, f"{name} like {quoted(pattern + chr(10))}"]
 
 
 def _write_column(node: Test, wanted: bool) -> str | bool:
@@ -133,7 +155,8 @@ def _write_column(node: Test, wanted: bool) -> str | bool:
     if node.test == "any" or (kind is str) != isinstance(node.value, str):
         return not wanted
     if node.test == "like":
-        return _like(name, node.value) if wanted else _or(_unlike(name, node.value, f"{name} is null"))
+        test = f"{name} like {quoted(node.value)}"
+        return test if wanted else _or([f"{name} is null", f"not ({test})"])
     return _column_range(name, kind, node.test, node.value, wanted)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import logging
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from numpy.typing import NDArray
 from pymilvus.grpc_gen import milvus_pb2, schema_pb2
 
 from colmilvus.embedded.analyzers import create_analyzer
+from colmilvus.embedded.filters import Filter
+from colmilvus.embedded.lite import filters
 from colmilvus.embedded.lite.names import (
     BM25Expr,
     FunctionType,
@@ -31,6 +34,7 @@ from colmilvus.errors import DatabaseDamaged
 __all__ = ["ANN_RATIO", "NOTES", "REQUEST", "EngineCollection", "analyzer_params", "pack_query"]
 
 REQUEST = "[request]"
+FILTERS = 256
 NOTES = "[index]"
 # How many times the limit a server takes of the nearest vectors of each query vector, unless the request says.
 ANN_RATIO = 3.0
@@ -68,6 +72,7 @@ class EngineCollection(SafeCollection):
             self.stores[struct.name] = VectorStore(Path(self.data_dir, "structs", str(i)), columns, len(struct.scalars))
         self._check_rows()
         self._use_analyzers()
+        self._read_filter = lru_cache(FILTERS)(self._new_filter)
         self.loaded_by_user = bool(self._index_specs)
         if self.loaded_by_user:
             self._load_again()
@@ -100,6 +105,23 @@ class EngineCollection(SafeCollection):
                 field = function.output_field_names[0]
                 self._bm25_analyzers[field], self.texts[field] = analyzer, TextIndex(field)
                 operator._expr = BM25Expr(analyzer)
+
+    # Filters
+
+    def check_filter(self, expression: str) -> None:
+        """Raise Refused where a server would not take the expression."""
+        if expression.strip():
+            self._compile_filter(expression)
+
+    def _compile_filter(self, expr_str: str, timezone: str | None = None) -> Filter:
+        return self._read_filter(expr_str, self._effective_timezone(timezone))
+
+    def _new_filter(self, expression: str, timezone: str | None) -> Filter:
+        params = {field.name: analyzer_params(field) for field in self.proto.fields}
+        return filters.read(expression, self._schema, timezone, lambda field: create_analyzer(params.get(field)))
+
+    def _indexed_filter_plan(self, compiled_filter: Any) -> None:
+        """Milvus Lite's indexes on scalars answer its own filters only, and Arrow is as fast."""
 
     def close(self) -> None:
         super().close()

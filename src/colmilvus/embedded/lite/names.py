@@ -10,6 +10,7 @@ try:
     from milvus_lite.adapter.grpc.errors import to_status_kwargs
     from milvus_lite.adapter.grpc.servicer import MilvusServicer
     from milvus_lite.db import SCHEMA_FILENAME, MilvusLite
+    from milvus_lite.engine import collection as collections
     from milvus_lite.engine.collection import Collection
     from milvus_lite.engine.projection import build_projection_plan, project_record
     from milvus_lite.exceptions import (
@@ -23,10 +24,10 @@ try:
     from milvus_lite.schema.persistence import load_schema, save_schema
     from milvus_lite.schema.types import FunctionType
     from milvus_lite.schema.validation import validate_schema
+    from milvus_lite.search import filter as filters
     from milvus_lite.search.assembler import materialize_record
     from milvus_lite.search.bitmap import build_valid_mask
     from milvus_lite.search.filter import evaluate_mask
-    from milvus_lite.search.filter.eval import python_backend
     from milvus_lite.search.indexed_filter import evaluate_segment_filter
     from milvus_lite.storage.manifest import Manifest
     from milvus_lite.storage.wal import WAL
@@ -50,13 +51,14 @@ __all__ = [
     "MilvusServicer",
     "build_projection_plan",
     "build_valid_mask",
+    "collections",
     "decode_hybrid_function_score",
     "evaluate_mask",
     "evaluate_segment_filter",
+    "filters",
     "load_schema",
     "materialize_record",
     "project_record",
-    "python_backend",
     "save_schema",
     "self_test",
     "to_status_kwargs",
@@ -75,9 +77,10 @@ METHODS: dict[Any, str] = {
         release
         alter_properties close get query search resolve_search_metric load_state pk_field name data_dir
         _apply _should_flush _trigger_flush _schedule_bg_maintenance _wait_for_bg _num_entities
-        _read_snapshot _segments_snapshot _compile_filter _indexed_filter_plan _require_loaded
+        _read_snapshot _segments_snapshot _compile_filter _indexed_filter_plan _effective_timezone _require_loaded
         _resolve_anns_field _search_sparse _prepare_sparse_queries""",
-    python_backend: "_get_like_regex",
+    filters: "evaluate evaluate_mask compile_filter",
+    collections: "_row_matches_filter",
     MilvusServicer: """CreateCollection DescribeCollection RenameCollection CreateAlias Insert Upsert Delete
         Query Search HybridSearch CreateIndex DescribeIndex DropIndex LoadCollection ReleaseCollection
         _get_collection _database_name _extract_pks_from_expr""",

@@ -6,6 +6,7 @@ from typing import Any
 
 from pymilvus.grpc_gen import milvus_pb2, schema_pb2
 
+from colmilvus.embedded.filters import filled
 from colmilvus.embedded.lite import EngineCollection
 from colmilvus.embedded.naming import check_undeclared
 from colmilvus.embedded.outputs import Outputs
@@ -65,6 +66,7 @@ class Rows(Calls):
             raise Refused("delete plan can't be empty or always true")
         partitions = [request.partition_name] if request.partition_name else []
         check_partitions(partitions, collection)
+        request.expr = filled(request.expr, request.expr_template_values)
         check_filter(request.expr, collection)
         with collection.writing():
             keys = self._extract_pks_from_expr(request.expr, collection)
