@@ -188,7 +188,7 @@ def test_a_flipped_byte_anywhere_is_noticed_and_names_the_file(tmp_path: Path) -
         check(store, 5)
 
 
-def test_a_segment_that_is_not_the_last_must_be_whole(tmp_path: Path) -> None:
+def test_a_segment_that_was_cut_short_is_named_where_its_records_are_missed(tmp_path: Path) -> None:
     wide = [Column(1 << 18, np.dtype("<f4"))]
     rows = [Record(30, (np.full((30, 1 << 18), row, np.float32),), ()) for row in range(5)]
     with closing(VectorStore(tmp_path, wide, 0)) as store:
@@ -200,8 +200,11 @@ def test_a_segment_that_is_not_the_last_must_be_whole(tmp_path: Path) -> None:
         assert [store.vectors(row, 0)[-1, -1] for row in range(5)] == [0, 1, 2, 3, 4]
     with (tmp_path / "00000000.log").open("rb+") as file:
         file.truncate(50)
-    with pytest.raises(DatabaseDamaged, match=r"00000000\.log: the segment ends before its last record"):
-        VectorStore(tmp_path, wide, 0)
+    with (
+        closing(VectorStore(tmp_path, wide, 0)) as store,
+        pytest.raises(DatabaseDamaged, match=r"record 1 is gone.*00000000\.log ends before its last record"),
+    ):
+        store.counts(np.arange(5))
 
 
 def test_a_failed_write_leaves_no_trace(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """The files that hold records: vectors and their norms, and the log that says which of them count.
 
 A log entry is a header (record number, size and checksum of the body, checksum of the header) and a body: how many
-structs, a checksum for each vector sub-field, the scalar sub-fields as messages. All numbers are little-endian.
+structs, a checksum for each vector sub-field, the scalar sub-fields as messages. An entry without a body is a mark: its
+number was given, though no record may be left that has it. All numbers are little-endian.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from numpy.typing import NDArray
 from colmilvus.errors import DatabaseDamaged
 
 __all__ = [
+    "HEADER_SIZE",
+    "NUMBER",
     "Column",
     "Entry",
     "Record",
@@ -27,6 +30,8 @@ __all__ = [
     "entries",
     "norms_of",
     "pack",
+    "pack_mark",
+    "pack_written",
     "unpack_scalars",
     "write",
     "write_all",
@@ -63,13 +68,17 @@ class Record:
 
 @dataclass(frozen=True)
 class Entry:
-    """What the log says of a record; ``scalars`` and ``size`` are the place of its scalar sub-fields in the log."""
+    """What the log says of a record; ``scalars`` and ``size`` are the place of its scalar sub-fields in the log.
+
+    A ``mark`` says that the number was given, and is no record.
+    """
 
     row: int
     count: int
     checks: tuple[int, ...]
     scalars: int
     size: int
+    mark: bool = False
 
     @property
     def end(self) -> int:
@@ -77,7 +86,10 @@ class Entry:
 
 
 class Segment:
-    """The files of one segment, and how far they reach."""
+    """The files of one segment, and how far they reach.
+
+    ``marks`` are bytes of the log that hold no record, ``last`` is the largest number that the log gives.
+    """
 
     def __init__(self, folder: Path, number: int, columns: Sequence[Column]) -> None:
         self.number = number
@@ -87,6 +99,8 @@ class Segment:
         self.norms = [folder / f"{number:08d}.{i}.norms" for i in range(len(columns))]
         self.count = 0
         self.log_size = 0
+        self.marks = 0
+        self.last = -1
         self._maps: dict[int, tuple[NDArray[Any], NDArray[np.float32]]] = {}
 
     def sizes(self) -> list[tuple[Path, int]]:
@@ -99,6 +113,15 @@ class Segment:
     @property
     def size(self) -> int:
         return sum(size for _, size in self.sizes())
+
+    def remember(self, entry: Entry) -> int:
+        """Reach as far as this entry of the log; returns where its vectors begin."""
+        start = self.count
+        self.count += entry.count
+        self.log_size = entry.end
+        self.last = max(self.last, entry.row)
+        self.marks += HEADER_SIZE * entry.mark
+        return start
 
     def available(self) -> int:
         """How many vectors every file of vectors and norms has."""
@@ -151,11 +174,23 @@ class Segment:
 
 def pack(row: int, count: int, checks: Sequence[int], scalars: Sequence[bytes]) -> tuple[bytes, int]:
     """A log entry, and where in it the scalar sub-fields begin."""
+    return pack_written(row, count, checks, b"".join(NUMBER.pack(len(scalar)) + scalar for scalar in scalars))
+
+
+def pack_written(row: int, count: int, checks: Sequence[int], scalars: bytes) -> tuple[bytes, int]:
+    """The same of scalar sub-fields as another log entry has them."""
     body = struct.pack(f"<{1 + len(checks)}I", count, *checks)
-    at = HEADER_SIZE + len(body)
-    body += b"".join(NUMBER.pack(len(scalar)) + scalar for scalar in scalars)
+    return _entry(row, body + scalars), HEADER_SIZE + len(body)
+
+
+def pack_mark(row: int) -> bytes:
+    """A log entry that says that the number was given."""
+    return _entry(row, b"")
+
+
+def _entry(row: int, body: bytes) -> bytes:
     start = START.pack(row, len(body), zlib.crc32(body))
-    return start + NUMBER.pack(zlib.crc32(start)) + body, at
+    return start + NUMBER.pack(zlib.crc32(start)) + body
 
 
 def entries(path: Path, columns: int) -> Iterator[Entry]:
@@ -168,6 +203,10 @@ def entries(path: Path, columns: int) -> Iterator[Entry]:
         if NUMBER.unpack_from(data, at + START.size)[0] != zlib.crc32(start):
             raise DatabaseDamaged(f"{path}: the entry at byte {at} is not what was written")
         row, size, check = START.unpack(start)
+        if not size:
+            at += HEADER_SIZE
+            yield Entry(row, 0, (), at, 0, mark=True)
+            continue
         body = data[at + HEADER_SIZE : at + HEADER_SIZE + size]
         if len(body) < size:
             return

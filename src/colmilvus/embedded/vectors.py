@@ -3,20 +3,30 @@
 A record is one entity's array of structs. Its vectors lie in one file for each vector sub-field, end to end with those
 of the records before and after, so that a scan multiplies many entities at once. The log is written last: a record
 without its whole log entry does not exist. What a kill leaves half-written is passed over on opening and cut off before
-the next record is written, so that looking at a database changes none of its files. In memory are the places and
-checksums of the records, 28 bytes each and 5 more for each vector sub-field; vectors are not.
+the next record is written, so that looking at a database changes none of its files. In memory are the numbers, places
+and checksums of the records, 36 bytes each and 5 more for each vector sub-field; vectors are not.
+
+A number is a record's for ever. ``collecting`` moves records that are left to other segments, and removes those that
+nobody refers to any more once no reader is left that may see them; their numbers are not given again.
 """
 
 from __future__ import annotations
 
+import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
+from os.path import samestat
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from colmilvus.embedded.durability import sync_files, sync_folder
+from colmilvus.embedded.pins import Pins
+from colmilvus.embedded.places import Integers, Places
 from colmilvus.embedded.segments import (
     Column,
     Entry,
@@ -32,17 +42,33 @@ from colmilvus.embedded.segments import (
 )
 from colmilvus.errors import DatabaseDamaged
 
-__all__ = ["Column", "Record", "StoreClosed", "VectorStore"]
+__all__ = ["Column", "Record", "Span", "StoreClosed", "Survey", "VectorStore"]
 
 SEGMENT_BYTES = 64 << 20
-PLACE = np.dtype([("segment", "i4"), ("count", "i4"), ("start", "i8"), ("scalars", "i8"), ("size", "i4")])
-ABSENT = -1
-
-Integers = NDArray[np.int64]
+NAME = re.compile(r"(\d{8})\..+")
 
 
 class StoreClosed(Exception):
     """The collection was closed while a request was on its way to its store."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """A segment, the bytes of its records, and the largest number that it gives."""
+
+    segment: Segment
+    size: int
+    last: int
+
+
+@dataclass(frozen=True)
+class Survey:
+    """The records and segments of one moment; ``settled`` are the numbers that no writer is busy with."""
+
+    table: Places
+    settled: Integers
+    spans: list[Span]
+    active: Segment | None
 
 
 class VectorStore:
@@ -52,39 +78,64 @@ class VectorStore:
         """Open the store in ``folder``, or begin it. Raises DatabaseDamaged where a log is not what was written."""
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
-        self._columns = tuple(columns)
+        self.columns = tuple(columns)
         self._scalars = scalars
         self._lock = threading.Lock()
+        self._pins = Pins()
         self._segments: dict[int, Segment] = {}
+        self._active: Segment | None = None
         self._files: list[BinaryIO] = []
         self._next = 0
         self._closed = False
-        self._places: NDArray[Any] = np.zeros(0, PLACE)
-        self._checks: NDArray[np.uint32] = np.zeros((0, len(columns)), np.uint32)
-        self._checked: NDArray[np.bool_] = np.zeros((0, len(columns)), np.bool_)
+        self._collecting = threading.Lock()
+        self.ending = threading.Event()
+        self._identity = folder.stat()
+        self._underway: set[int] = set()
+        self._retired: list[tuple[int, list[Segment]]] = []
+        self._torn: list[Path] = []
+        self._table: Places
         self._open()
 
     def __len__(self) -> int:
-        """One more than the largest record number."""
+        """One more than the largest record number that was ever given."""
         return self._next
+
+    def numbers(self) -> Integers:
+        """The numbers of all records that are there, ascending, whether anything refers to them or not."""
+        table = self._table
+        return np.asarray(table.numbers[: table.size])
 
     # Writing
 
     def append(self, records: Sequence[Record]) -> list[int]:
-        """Hand the records to the operating system; returns their numbers. Raises StoreClosed, OSError."""
+        """Hand the records to the operating system; returns their numbers. Raises StoreClosed, OSError.
+
+        None of them is collected before ``settle`` is told its number.
+        """
         with self._lock:
             if self._closed:
                 raise StoreClosed(f"{self.folder} is closed")
             numbers: list[int] = []
             for batch in self._batches(records):
                 numbers += self._append(batch)
+            self._underway.update(numbers)
             return numbers
+
+    def sync(self) -> None:
+        """Have on the disk what was appended. Raises OSError."""
+        with self._lock:
+            paths = [path for path, _ in self._active.sizes()] if self._active else []
+        sync_files(paths)
+        sync_folder(self.folder)
+
+    def settle(self, numbers: Iterable[int]) -> None:
+        """Say that whoever appended these records has referred to them by now, or never will."""
+        with self._lock:
+            self._underway.difference_update(numbers)
 
     def _batches(self, records: Sequence[Record]) -> Iterator[list[Record]]:
         batch: list[Record] = []
-        if not self._segments:
-            self._roll()
-        size = self._active.size
+        size = self._roll().size if self._active is None else self._active.size
         for record in records:
             if size >= SEGMENT_BYTES:
                 if batch:
@@ -96,32 +147,31 @@ class VectorStore:
         if batch:
             yield batch
 
-    @property
-    def _active(self) -> Segment:
-        return self._segments[max(self._segments)]
-
-    def _roll(self) -> None:
+    def _roll(self) -> Segment:
         self._close_files()
-        number = max(self._segments, default=-1) + 1
-        self._segments[number] = Segment(self.folder, number, self._columns)
+        self._active = self._segments[self._free] = Segment(self.folder, self._free, self.columns)
+        self._free += 1
+        return self._active
 
     def _append(self, records: list[Record]) -> list[int]:
-        segment = self._active
+        segment = self._active or self._roll()
         if not self._files:
             segment.cut()
             self._files = [path.open("ab", buffering=0) for path, _ in segment.sizes()]
         norms = [[norms_of(vectors) for vectors in record.vectors] for record in records]
         found, log = self._log(segment, records, norms)
         try:
-            for i in range(len(self._columns)):
+            for i in range(len(self.columns)):
                 write_all(self._files[1 + 2 * i], (record.vectors[i] for record in records))
                 write_all(self._files[2 + 2 * i], (lengths[i] for lengths in norms))
             write(self._files[0], log)
         except OSError:
             segment.cut()
             raise
+        self._table = self._table.with_room(len(found))
         for entry in found:
-            self._remember(segment, entry, checked=True)
+            self._table.add(segment.number, segment.remember(entry), entry)
+            self._next = entry.row + 1
         return [entry.row for entry in found]
 
     def _log(
@@ -136,26 +186,14 @@ class VectorStore:
             log += packed
         return found, log
 
-    def _remember(self, segment: Segment, entry: Entry, *, checked: bool) -> None:
-        if entry.row >= len(self._places):
-            self._grow(max(entry.row + 1, 2 * len(self._places), 64))
-        self._checks[entry.row] = entry.checks
-        self._checked[entry.row] = checked
-        self._places[entry.row] = (segment.number, entry.count, segment.count, entry.scalars, entry.size)
-        segment.count += entry.count
-        segment.log_size = entry.end
-        self._next = max(self._next, entry.row + 1)
-
-    def _grow(self, size: int) -> None:
-        # Readers may hold the old arrays: every record that they can know of is in those too.
-        more = size - len(self._places)
-        absent = np.zeros(more, PLACE)
-        absent["segment"] = ABSENT
-        self._checks = np.concatenate([self._checks, np.zeros((more, len(self._columns)), np.uint32)])
-        self._checked = np.concatenate([self._checked, np.zeros((more, len(self._columns)), np.bool_)])
-        self._places = np.concatenate([self._places, absent])
-
     # Reading
+
+    def reading(self) -> AbstractContextManager[None]:
+        """Keep every record, and the place of every record, that can be seen now until the end of the block.
+
+        Whoever looks for numbers of records in a snapshot, and then for the records, does both inside.
+        """
+        return self._pins.reading()
 
     def counts(self, rows: Integers) -> Integers:
         """How many structs each of the records has. Raises DatabaseDamaged where there is no such record."""
@@ -176,7 +214,7 @@ class VectorStore:
         self.verify(rows, column)
         segment, start, count = (int(found[0]) for found in self.locate(rows))
         if not count:
-            return np.zeros((0, self._columns[column].dim), self._columns[column].dtype)
+            return np.zeros((0, self.columns[column].dim), self.columns[column].dtype)
         return self.matrix(segment, column, start + count)[0][start : start + count]
 
     def scalars(self, row: int) -> list[bytes]:
@@ -187,49 +225,141 @@ class VectorStore:
 
     def verify(self, rows: Integers, column: int) -> None:
         """Compare records with their checksums, each once in the life of this object. Raises DatabaseDamaged."""
-        self._find(rows)
-        for row in rows[~self._checked[rows, column]].tolist():
-            segment, start, count = (int(found[0]) for found in self.locate(np.array([row], np.int64)))
-            if count:
-                vectors, norms = self.matrix(segment, column, start + count)
-                found = checksum(vectors[start : start + count], norms[start : start + count])
-                if found != int(self._checks[row, column]):
-                    path = self._segments[segment].vectors[column]
-                    raise DatabaseDamaged(f"{path}: the vectors of record {row} are not what was written")
-            self._checked[row, column] = True
+        table, found = self._found(rows)
+        for at in found[~table.checked[found, column]].tolist():
+            self._check(table, at, column)
+            table.checked[at, column] = True
+
+    def _check(self, table: Places, at: int, column: int) -> None:
+        segment, start, count = (int(table.places[name][at]) for name in ("segment", "start", "count"))
+        if count:
+            vectors, norms = self.matrix(segment, column, start + count)
+            found = checksum(vectors[start : start + count], norms[start : start + count])
+            if found != int(table.checks[at, column]):
+                path, row = self._segments[segment].vectors[column], int(table.numbers[at])
+                raise DatabaseDamaged(f"{path}: the vectors of record {row} are not what was written")
 
     def _find(self, rows: Integers) -> NDArray[Any]:
-        known = rows < self._next
-        known[known] = self._places["segment"][rows[known]] != ABSENT
-        if not known.all():
-            missing = int(rows[int(known.argmin())])
-            raise DatabaseDamaged(f"{self.folder}: record {missing} is gone, the last one is {self._next - 1}")
-        return np.asarray(self._places[rows])
+        table, found = self._found(rows)
+        return np.asarray(table.places[found])
+
+    def _found(self, rows: Integers) -> tuple[Places, Integers]:
+        table = self._table
+        try:
+            return table, table.find(rows)
+        except KeyError as missing:
+            torn = "".join(f", and {path} ends before its last record" for path in self._torn)
+            raise DatabaseDamaged(
+                f"{self.folder}: record {missing} is gone, the last one is {self._next - 1}{torn}"
+            ) from None
+
+    # Giving space back, for one thread at a time
+
+    @contextmanager
+    def collecting(self) -> Iterator[None]:
+        """Keep the store open, and others from collecting it, until the end of the block. Raises StoreClosed."""
+        with self._collecting:
+            if self._closed:
+                raise StoreClosed(f"{self.folder} is closed")
+            yield
+
+    def survey(self) -> Survey:
+        """What is there now; without what ``replace`` has left behind."""
+        with self._lock:
+            retired = {segment.number for _, segments in self._retired for segment in segments}
+            table = self._table.without(list(retired))
+            spans = [Span(each, each.size - each.marks, each.last) for each in self._segments.values()]
+            return Survey(
+                table,
+                table.numbers[~np.isin(table.numbers, list(self._underway))],
+                [span for span in spans if span.segment.number not in retired],
+                self._active,
+            )
+
+    def written(self, row: int) -> bytes:
+        """The scalar sub-fields of a record, as its log entry has them."""
+        place = self._find(np.array([row], np.int64))[0]
+        size = int(place["size"])
+        return self._segments[int(place["segment"])].read(int(place["scalars"]), size) if size else b""
+
+    def reserve(self, left: Sequence[Segment]) -> Segment:
+        """A segment to move records into; nothing more is written to those that are to be left."""
+        with self._lock:
+            if self._active in left:
+                self._close_files()
+                self._active = None
+            self._free += 1
+            return Segment(self.folder, self._free - 1, self.columns)
+
+    def replace(self, left: Sequence[Segment], segment: Segment | None, rows: Integers, places: NDArray[Any]) -> None:
+        """Let records be read from their new places, and leave the segments to those who read already."""
+        with self._lock:
+            if segment is not None:
+                self._segments[segment.number] = segment
+                self._table = self._table.moved(rows, places)
+            self._retired.append((self._pins.replaced(), list(left)))
+
+    def left(self) -> list[Segment]:
+        """The segments that no reader can see any more; they are forgotten, and their files are the caller's."""
+        with self._lock:
+            gone = [each for each in self._retired if self._pins.unseen(each[0])]
+            self._retired = [each for each in self._retired if each not in gone]
+            segments = [segment for _, group in gone for segment in group]
+            self._table = self._table.without([segment.number for segment in segments])
+            for segment in segments:
+                del self._segments[segment.number]
+                segment.forget()
+            return segments
+
+    @property
+    def leaves(self) -> bool:
+        """Whether readers still see what ``replace`` has left behind."""
+        return bool(self._retired)
+
+    def in_place(self) -> bool:
+        """Whether the folder is still the one that was opened."""
+        with suppress(OSError):
+            return samestat(self._identity, self.folder.stat())
+        return False
 
     # Opening and closing
 
     def _open(self) -> None:
-        numbers = sorted(int(path.stem) for path in self.folder.glob("*.log"))
-        for number in numbers:
-            segment = self._segments[number] = Segment(self.folder, number, self._columns)
-            self._read(segment, last=number == numbers[-1])
+        files = [match for path in self.folder.iterdir() if (match := NAME.fullmatch(path.name))]
+        self._free = max((int(match[1]) + 1 for match in files), default=0)
+        found = []
+        for number in sorted(int(match[1]) for match in files if match.string.endswith(".log")):
+            segment = self._segments[number] = Segment(self.folder, number, self.columns)
+            found += [(number, start, entry) for start, entry in self._read(segment)]
+        self._table = Places.of(found, len(self.columns))
+        self._next = max((segment.last for segment in self._segments.values()), default=-1) + 1
+        self._active = self._segments[max(self._segments)] if self._segments else None
 
-    def _read(self, segment: Segment, *, last: bool) -> None:
+    def _read(self, segment: Segment) -> Iterator[tuple[int, Entry]]:
         available = segment.available()
-        for entry in entries(segment.log, len(self._columns)):
+        for entry in entries(segment.log, len(self.columns)):
             if segment.count + entry.count > available:
                 break
-            self._remember(segment, entry, checked=False)
-        if not last and segment.log_size < segment.log.stat().st_size:
-            raise DatabaseDamaged(f"{segment.log}: the segment ends before its last record")
+            start = segment.remember(entry)
+            if not entry.mark:
+                yield start, entry
+        if segment.log_size < segment.log.stat().st_size:
+            self._torn.append(segment.log)
 
     def close(self) -> None:
         """Close the files; what was appended is with the operating system already."""
-        with self._lock:
+        self.ending.set()
+        with self._collecting, self._lock:
             self._closed = True
             self._close_files()
             for segment in self._segments.values():
                 segment.forget()
+
+    def leave(self) -> None:
+        """Close the files and write nothing more; wait for nobody."""
+        self.ending.set()
+        self._closed = True
+        self._close_files()
 
     def _close_files(self) -> None:
         for file in self._files:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import logging
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ from colmilvus.embedded.lite.names import (
     project_record,
 )
 from colmilvus.embedded.lite.snapshot import Snapshot
+from colmilvus.embedded.lite.space import Space
 from colmilvus.embedded.lite.text import K1, B, TextIndex
 from colmilvus.embedded.lite.threads import SafeCollection
 from colmilvus.embedded.scan import scores
@@ -73,6 +76,7 @@ class EngineCollection(SafeCollection):
         self._check_rows()
         self._use_analyzers()
         self._read_filter = lru_cache(FILTERS)(self._new_filter)
+        self.space = Space(self)
         self.loaded_by_user = bool(self._index_specs)
         if self.loaded_by_user:
             self._load_again()
@@ -84,16 +88,14 @@ class EngineCollection(SafeCollection):
             logger.exception("collection %s could not be loaded; load_collection says why", self.name)
 
     def _check_rows(self) -> None:
+        live = self.snapshot()
         for name, store in self.stores.items():
-            field = row_field(name)
-            columns = [segment.table.column(field) for segment in self._segments_snapshot() if segment.num_rows]
-            columns += [batch.column(field) for batch in self._memtable._insert_batches]
-            largest = max((int(column.to_numpy(zero_copy_only=False).max()) for column in columns), default=-1)
-            if largest >= len(store):
+            try:
+                store.counts(live.rows[row_field(name)])
+            except DatabaseDamaged as error:
                 raise DatabaseDamaged(
-                    f"{self._data_dir}: collection {self.name!r} refers to record {largest} of {name!r}, "
-                    f"but {store.folder} ends before record {len(store)}"
-                )
+                    f"{self._data_dir}: collection {self.name!r} refers to records of {name!r} that are lost: {error}"
+                ) from error
 
     def _use_analyzers(self) -> None:
         params = {field.name: analyzer_params(field) for field in self.proto.fields}
@@ -127,6 +129,14 @@ class EngineCollection(SafeCollection):
         super().close()
         for store in self.stores.values():
             store.close()
+
+    @contextmanager
+    def reading_records(self) -> Iterator[None]:
+        """Let no record go that a row refers to which is seen inside the block."""
+        with ExitStack() as held:
+            for store in self.stores.values():
+                held.enter_context(store.reading())
+            yield
 
     # Searches
 
@@ -173,7 +183,8 @@ class EngineCollection(SafeCollection):
         vector = self.vector(options.get("anns_field"))
         if vector is not None:
             ratio = float((options.get("search_params") or {}).get("retrieval_ann_ratio", ANN_RATIO))
-            return self._search_struct(vector, query_vectors, options, ratio)
+            with self.reading_records():
+                return self._search_struct(vector, query_vectors, options, ratio)
         if self.resolve_search_metric(options.get("anns_field"), options.get("metric_type")) == "BM25":
             return list(super().search(query_vectors, **_with_negative_bounds(options)))
         with self._reading():

@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from colmilvus.embedded.housekeeping import Housekeeping
 from colmilvus.embedded.lite.collection import EngineCollection
 from colmilvus.embedded.lite.names import (
     SCHEMA_FILENAME,
@@ -33,10 +34,16 @@ DEFAULT = "default"
 
 
 class Collections(dict[tuple[str, str], Any]):
-    """Milvus Lite's open collections; each becomes the engine's own as it comes in."""
+    """Milvus Lite's open collections; each becomes the engine's own as it comes in, and sets ``changed``."""
+
+    def __init__(self, changed: threading.Event) -> None:
+        self._changed = changed
 
     def __setitem__(self, key: tuple[str, str], collection: Any) -> None:
-        super().__setitem__(key, EngineCollection.adopt(collection))
+        adopted = EngineCollection.adopt(collection)
+        adopted.changed = self._changed
+        super().__setitem__(key, adopted)
+        self._changed.set()
 
 
 def guarded(name: str) -> Callable[..., Any]:
@@ -62,7 +69,6 @@ class EngineDatabase(MilvusLite):  # type: ignore[misc]  # Milvus Lite has no ty
     alter_alias = guarded("alter_alias")
     drop_alias = guarded("drop_alias")
     list_aliases = guarded("list_aliases")
-    close = guarded("close")
     # Each reads a file at its first call, and keeps what it found.
     _aliases = guarded("_aliases")
     _database_properties = guarded("_database_properties")
@@ -71,9 +77,10 @@ class EngineDatabase(MilvusLite):  # type: ignore[misc]  # Milvus Lite has no ty
         """Open ``folder``, made if missing. Raises DataDirLockedError where another process holds it."""
         self._guard = threading.RLock()
         super().__init__(str(folder))
-        self._collections = Collections()
         for name in self.list_databases():
             self._sweep(name)
+        self._housekeeping = Housekeeping(lambda: [held.space for held in list(self._collections.values())])
+        self._collections = Collections(self._housekeeping.changed)
 
     def _sweep(self, database_name: str) -> None:
         """Remove what a kill left of a collection: a folder without a schema, aliases of nothing."""
@@ -90,6 +97,12 @@ class EngineDatabase(MilvusLite):  # type: ignore[misc]  # Milvus Lite has no ty
             del aliases[alias]
         if gone:
             self._save_aliases(database_name)
+
+    def close(self) -> None:
+        """Flush and close every collection, and let the folder go."""
+        self._housekeeping.stop(wait=True)
+        with self._guard:
+            super().close()
 
     def create_collection(
         self, name: str, schema: Any, properties: dict[str, Any] | None = None, database_name: str = DEFAULT
@@ -185,13 +198,14 @@ class EngineDatabase(MilvusLite):  # type: ignore[misc]  # Milvus Lite has no ty
 
     def leave(self) -> None:
         """Hold the folder no longer and write nothing: it is another's now, or the process's forked from."""
+        self._housekeeping.stop(wait=False)
         held: int | None = self._lock_fd
         self._closed = True
         self._lock_fd: int | None = None
         for collection in self._collections.values():
             collection.leave()
             for store in collection.stores.values():
-                store._close_files()
+                store.leave()
         if held is not None:
             # Not unlocked: the lock belongs to the open file, which a forked process shares with its parent.
             os.close(held)

@@ -12,6 +12,7 @@ try:
     from milvus_lite.db import SCHEMA_FILENAME, MilvusLite
     from milvus_lite.engine import collection as collections
     from milvus_lite.engine.collection import Collection
+    from milvus_lite.engine.compaction import CompactionManager
     from milvus_lite.engine.projection import build_projection_plan, project_record
     from milvus_lite.exceptions import (
         CollectionAlreadyExistsError,
@@ -29,6 +30,7 @@ try:
     from milvus_lite.search.bitmap import build_valid_mask
     from milvus_lite.search.filter import evaluate_mask
     from milvus_lite.search.indexed_filter import evaluate_segment_filter
+    from milvus_lite.storage.data_file import read_data_file, write_data_file
     from milvus_lite.storage.manifest import Manifest
     from milvus_lite.storage.wal import WAL
 except ImportError as error:
@@ -59,10 +61,12 @@ __all__ = [
     "load_schema",
     "materialize_record",
     "project_record",
+    "read_data_file",
     "save_schema",
     "self_test",
     "to_status_kwargs",
     "validate_schema",
+    "write_data_file",
 ]
 
 METHODS: dict[Any, str] = {
@@ -72,13 +76,14 @@ METHODS: dict[Any, str] = {
         has_collection _aliases _save_aliases _database_properties _check_open _require_database _validate_name
         _collection_dir _collections_root _database_staging_root""",
     Manifest: """load save active_wal_number get_all_data_files remove_data_files get_all_delta_files
-        remove_delta_files""",
+        remove_delta_files add_data_file""",
+    CompactionManager: "_pick_unique_seq_range _gc_tombstones",
     Collection: """insert upsert delete flush create_index drop_index create_partition drop_partition has_partition load
         release
         alter_properties close get query search resolve_search_metric load_state pk_field name data_dir
         _apply _should_flush _trigger_flush _schedule_bg_maintenance _wait_for_bg _num_entities
         _read_snapshot _segments_snapshot _compile_filter _indexed_filter_plan _effective_timezone _require_loaded
-        _resolve_anns_field _search_sparse _prepare_sparse_queries""",
+        _refresh_segment_cache _resolve_anns_field _search_sparse _prepare_sparse_queries""",
     filters: "evaluate evaluate_mask compile_filter",
     collections: "_row_matches_filter",
     MilvusServicer: """CreateCollection DescribeCollection RenameCollection CreateAlias Insert Upsert Delete
@@ -88,7 +93,8 @@ METHODS: dict[Any, str] = {
 ATTRIBUTES: dict[Any, str] = {
     MilvusLite: "_collections _closed _lock_fd _lock_path",
     Collection: """_memtable _schema _index_specs _vector_name _maintenance_lock _bm25_analyzers _ingestion_chain
-        _load_state _wal _bg_executor _bg_closed""",
+        _load_state _wal _bg_executor _bg_closed _manifest _delta_index _segment_cache _compaction_mgr
+        _recovered_wal_bytes""",
     WAL: "_data_sink _delta_sink",
 }
 

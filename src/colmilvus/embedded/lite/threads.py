@@ -37,6 +37,7 @@ class SafeCollection(Collection):  # type: ignore[misc]  # Milvus Lite has no ty
         self._ended = False
         self._opening = False
         self._failure: Exception | None = None
+        self.changed = threading.Event()
 
     # Writes, one after the other
 
@@ -171,6 +172,12 @@ class SafeCollection(Collection):  # type: ignore[misc]  # Milvus Lite has no ty
 
     def _changed(self) -> None:
         self._version += 1
+        self.changed.set()
+
+    @property
+    def version(self) -> int:
+        """A number that grows with every change of the rows and of the files that they lie in."""
+        return self._version
 
     # Reads, each from one moment
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from pymilvus.grpc_gen import milvus_pb2, schema_pb2
@@ -14,7 +16,7 @@ from colmilvus.embedded.refusal import Refused, status
 from colmilvus.embedded.schema import row_field
 from colmilvus.embedded.searches import check_filter, check_partitions, check_query
 from colmilvus.embedded.servicer.calls import Calls, timestamp
-from colmilvus.embedded.vectors import StoreClosed
+from colmilvus.embedded.vectors import Record, StoreClosed
 from colmilvus.embedded.wire import check_columns, records
 
 __all__ = ["Rows"]
@@ -25,26 +27,43 @@ class Rows(Calls):
 
     def Insert(self, request: Any, context: Any) -> Any:  # noqa: N802
         collection = self._get_collection(request, context)
-        self._store_structs(request, collection, optional=False)
-        with self._bound(collection):
+        with self._stored(request, collection, optional=False), self._bound(collection):
             return super().Insert(request, context)
 
     def Upsert(self, request: Any, context: Any) -> Any:  # noqa: N802
         collection = self._get_collection(request, context)
-        self._store_structs(request, collection, optional=request.partial_update)
-        with self._bound(collection):
+        with self._stored(request, collection, optional=request.partial_update), self._bound(collection):
             answer = super().Upsert(request, context)
         missing = next((name for name in collection.structs if row_field(name) in answer.status.reason), None)
         if missing:
             raise Refused(f"fieldSchema({missing}) has no corresponding fieldData pass in")
         return answer
 
-    def _store_structs(self, request: Any, collection: EngineCollection, *, optional: bool) -> None:
-        """Write the struct columns of a request to their stores and leave the numbers of their records in it."""
+    @contextmanager
+    def _stored(self, request: Any, collection: EngineCollection, *, optional: bool) -> Iterator[None]:
+        """Write the struct columns of a request to their stores and leave the numbers of their records in it.
+
+        No record of these is collected before the end of the block, when a row refers to it, or none will.
+        """
+        new = self._struct_columns(request, collection, optional=optional)
+        with ExitStack() as underway:
+            for name, rows in new.items():
+                store = collection.stores[name]
+                try:
+                    numbers = store.append(rows)
+                except StoreClosed:
+                    raise collection.gone() from None
+                underway.callback(store.settle, numbers)
+                data = request.fields_data.add(field_name=row_field(name), type=schema_pb2.Int64)
+                data.scalars.long_data.data.extend(numbers)
+            yield
+
+    def _struct_columns(self, request: Any, collection: EngineCollection, *, optional: bool) -> dict[str, list[Record]]:
+        """Take the records out of the struct columns of a request."""
         given = {data.field_name: data for data in request.fields_data if data.field_name in collection.structs}
         check_undeclared(request.fields_data, collection.structs, collection.proto.fields)
         check_columns([data for data in request.fields_data if data.field_name not in given], collection.proto.fields)
-        new = {}
+        new: dict[str, list[Record]] = {}
         for struct in collection.structs.values():
             if struct.name in given:
                 new[struct.name] = records(given[struct.name], struct, request.num_rows)
@@ -53,12 +72,7 @@ class Rows(Calls):
         for index in reversed(range(len(request.fields_data))):
             if request.fields_data[index].field_name in given:
                 del request.fields_data[index]
-        for name, rows in new.items():
-            data = request.fields_data.add(field_name=row_field(name), type=schema_pb2.Int64)
-            try:
-                data.scalars.long_data.data.extend(collection.stores[name].append(rows))
-            except StoreClosed:
-                raise collection.gone() from None
+        return new
 
     def Delete(self, request: Any, context: Any) -> Any:  # noqa: N802
         collection = self._get_collection(request, context)
@@ -83,11 +97,11 @@ class Rows(Calls):
         outputs = Outputs.of(list(request.output_fields) or ["*"], collection)
         del request.output_fields[:]
         request.output_fields.extend(outputs.lite)
-        with self._bound(collection):
+        with collection.reading_records(), self._bound(collection):
             answer = super().Query(request, context)
-        if not answer.status.code:
-            outputs.fill(answer.fields_data, answer.output_fields, collection)
-            answer.session_ts = timestamp()
+            if not answer.status.code:
+                outputs.fill(answer.fields_data, answer.output_fields, collection)
+                answer.session_ts = timestamp()
         return answer
 
     def _count(self, request: Any, collection: EngineCollection, params: dict[str, str]) -> Any:

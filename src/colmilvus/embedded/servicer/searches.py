@@ -34,10 +34,10 @@ class Searches(Calls):
         outputs = Outputs.of(request.output_fields, collection)
         del request.output_fields[:]
         request.output_fields.extend(outputs.lite)
-        with self._bound(collection):
+        with collection.reading_records(), self._bound(collection):
             answer = handler(request, context)
-        if not answer.status.code:
-            outputs.fill(answer.results.fields_data, answer.results.output_fields, collection)
+            if not answer.status.code:
+                outputs.fill(answer.results.fields_data, answer.results.output_fields, collection)
         return answer
 
 
