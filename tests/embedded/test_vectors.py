@@ -202,7 +202,7 @@ def test_a_segment_that_was_cut_short_is_named_where_its_records_are_missed(tmp_
         file.truncate(50)
     with (
         closing(VectorStore(tmp_path, wide, 0)) as store,
-        pytest.raises(DatabaseDamaged, match=r"record 1 is gone.*00000000\.log ends before its last record"),
+        pytest.raises(DatabaseDamaged, match=r"record 1 is gone: .*00000000\.log ends in the middle of a record"),
     ):
         store.counts(np.arange(5))
 

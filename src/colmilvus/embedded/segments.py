@@ -123,13 +123,13 @@ class Segment:
         self.marks += HEADER_SIZE * entry.mark
         return start
 
-    def available(self) -> int:
-        """How many vectors every file of vectors and norms has."""
+    def available(self) -> tuple[int, Path]:
+        """How many vectors every file of vectors and norms has, and which one has so few."""
         found = []
         for column, vectors, norms in zip(self.columns, self.vectors, self.norms, strict=True):
-            found.append(vectors.stat().st_size // column.width if vectors.exists() else 0)
-            found.append(norms.stat().st_size // 4 if norms.exists() else 0)
-        return min(found, default=2**62)
+            for path, width in ((vectors, column.width), (norms, 4)):
+                found.append((path.stat().st_size // width if path.exists() else 0, path))
+        return min(found, default=(2**62, self.log))
 
     def matrix(self, column: int, least: int) -> tuple[NDArray[Any], NDArray[np.float32]]:
         """Vectors ``(n, dim)`` and norms ``(n,)`` of one column, mapped from disk; n is at least ``least``.

@@ -92,7 +92,7 @@ class VectorStore:
         self._identity = folder.stat()
         self._underway: set[int] = set()
         self._retired: list[tuple[int, list[Segment]]] = []
-        self._torn: list[Path] = []
+        self._faults: list[str] = []
         self._table: Places
         self._open()
 
@@ -248,10 +248,15 @@ class VectorStore:
         try:
             return table, table.find(rows)
         except KeyError as missing:
-            torn = "".join(f", and {path} ends before its last record" for path in self._torn)
-            raise DatabaseDamaged(
-                f"{self.folder}: record {missing} is gone, the last one is {self._next - 1}{torn}"
-            ) from None
+            raise DatabaseDamaged(f"record {missing} is gone: {self.faults()}") from None
+
+    def holds(self, rows: Integers) -> NDArray[np.bool_]:
+        """Whether each of the records is there."""
+        return np.isin(rows, self.numbers())
+
+    def faults(self) -> str:
+        """What was found wrong with the files at opening."""
+        return " and ".join(self._faults) or f"{self.folder} ends before it, with record {self._next - 1}"
 
     # Giving space back, for one thread at a time
 
@@ -325,6 +330,9 @@ class VectorStore:
     # Opening and closing
 
     def _open(self) -> None:
+        logs = {path.name.partition(".")[0] for path in self.folder.glob("*.log*")}
+        lone = [path for path in self.folder.glob("*.vectors") if path.name.partition(".")[0] not in logs]
+        self._faults += [f"the log of {path} is missing" for path in sorted(lone)]
         files = [match for path in self.folder.iterdir() if (match := NAME.fullmatch(path.name))]
         self._free = max((int(match[1]) + 1 for match in files), default=0)
         found = []
@@ -336,15 +344,16 @@ class VectorStore:
         self._active = self._segments[max(self._segments)] if self._segments else None
 
     def _read(self, segment: Segment) -> Iterator[tuple[int, Entry]]:
-        available = segment.available()
+        available, shortest = segment.available()
         for entry in entries(segment.log, len(self.columns)):
             if segment.count + entry.count > available:
-                break
+                self._faults.append(f"{shortest} is missing or ends after {available} vectors")
+                return
             start = segment.remember(entry)
             if not entry.mark:
                 yield start, entry
         if segment.log_size < segment.log.stat().st_size:
-            self._torn.append(segment.log)
+            self._faults.append(f"{segment.log} ends in the middle of a record")
 
     def close(self) -> None:
         """Close the files; what was appended is with the operating system already."""

@@ -41,6 +41,7 @@ FILTERS = 256
 NOTES = "[index]"
 # How many times the limit a server takes of the nearest vectors of each query vector, unless the request says.
 ANN_RATIO = 3.0
+NAMED = 10
 KINDS = {"MAX_SIM": "COSINE", "MAX_SIM_COSINE": "COSINE", "MAX_SIM_IP": "IP", "MAX_SIM_L2": "L2"}
 
 logger = logging.getLogger(__name__)
@@ -90,12 +91,16 @@ class EngineCollection(SafeCollection):
     def _check_rows(self) -> None:
         live = self.snapshot()
         for name, store in self.stores.items():
-            try:
-                store.counts(live.rows[row_field(name)])
-            except DatabaseDamaged as error:
+            rows = live.rows[row_field(name)]
+            lost = np.flatnonzero(~store.holds(rows))
+            if len(lost):
+                keys = ", ".join(repr(live.keys[at]) for at in lost[:NAMED])
+                more = f" and {len(lost) - NAMED} more" if len(lost) > NAMED else ""
                 raise DatabaseDamaged(
-                    f"{self._data_dir}: collection {self.name!r} refers to records of {name!r} that are lost: {error}"
-                ) from error
+                    f"collection {self.name!r} has lost {name!r} of {len(lost)} of its {len(rows)} rows, of those with "
+                    f"{self.pk_field} {keys}{more}: {store.faults()}; put the files back as they were, or drop the "
+                    "collection and add its documents again"
+                )
 
     def _use_analyzers(self) -> None:
         params = {field.name: analyzer_params(field) for field in self.proto.fields}
