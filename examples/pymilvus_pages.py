@@ -171,6 +171,8 @@ def main() -> None:
     parser.add_argument("--uri", default="", help=f"a server, such as http://localhost:19530; else ./{DATABASE}")
     parser.add_argument("--token", default="", help="what the server asks for, such as root:Milvus")
     given = parser.parse_args()
+    if not given.folder.is_dir():
+        parser.error(f"there is no folder {given.folder}")
     model = ColPaliModel(given.checkpoint)
     client = open_client(given.uri, given.token)
     create_collection(client)

@@ -278,6 +278,32 @@ def test_the_program_of_flat_pages(
     assert capsys.readouterr().out.splitlines() == best
 
 
+@pytest.mark.parametrize(
+    ("program", "arguments", "said"),
+    [
+        (pymilvus_paragraphs, ["moon"], "CO_API_KEY"),
+        (pymilvus_pages, ["nowhere", "Which fish?"], "there is no folder nowhere"),
+        (pymilvus_flat_pages, ["nowhere.pdf", "Which fish?"], "there is no file nowhere.pdf"),
+    ],
+)
+def test_what_is_missing_is_said_in_a_line_before_anything_is_made(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    program: Any,
+    arguments: list[str],
+    said: str,
+) -> None:
+    monkeypatch.delenv("CO_API_KEY", raising=False)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        run(program.main, monkeypatch, *arguments)
+
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err.splitlines()[-1]
+    assert not list(tmp_path.iterdir())
+
+
 def test_all_three_from_a_process_that_imports_pymilvus_alone(
     client: MilvusClient, path: Path, cohere_server: CohereServer, tmp_path: Path
 ) -> None:
