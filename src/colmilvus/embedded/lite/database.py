@@ -6,6 +6,7 @@ opens a database.
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import shutil
@@ -21,14 +22,20 @@ from colmilvus.embedded.lite.names import (
     SCHEMA_FILENAME,
     CollectionAlreadyExistsError,
     CollectionNotFoundError,
+    DatabaseNotEmptyError,
+    DatabaseNotFoundError,
     Manifest,
     MilvusLite,
+    MilvusLiteError,
     load_schema,
     save_schema,
     validate_schema,
 )
+from colmilvus.errors import DatabaseDamaged
 
 __all__ = ["EngineDatabase"]
+
+logger = logging.getLogger(__name__)
 
 DEFAULT = "default"
 
@@ -59,10 +66,8 @@ def guarded(name: str) -> Callable[..., Any]:
 class EngineDatabase(MilvusLite):  # type: ignore[misc]  # Milvus Lite has no types
     """Milvus Lite's database, whose collections are opened, made and removed by one thread at a time."""
 
-    rename_collection = guarded("rename_collection")
     alter_collection_properties = guarded("alter_collection_properties")
     create_database = guarded("create_database")
-    drop_database = guarded("drop_database")
     alter_database_properties = guarded("alter_database_properties")
     drop_database_properties = guarded("drop_database_properties")
     create_alias = guarded("create_alias")
@@ -83,12 +88,31 @@ class EngineDatabase(MilvusLite):  # type: ignore[misc]  # Milvus Lite has no ty
         self._collections = Collections(self._housekeeping.changed)
 
     def _sweep(self, database_name: str) -> None:
-        """Remove what a kill left of a collection: a folder without a schema, aliases of nothing."""
+        """Finish what a kill interrupted: a renaming, the removal of aliases of nothing.
+
+        A folder without a schema is no collection and cannot be opened; it is put aside, and the log says where.
+        """
         for folder in Path(self._collections_root(database_name)).glob("*"):
             if folder.is_dir() and not (folder / SCHEMA_FILENAME).exists():
-                shutil.rmtree(folder, ignore_errors=True)
-        with suppress(OSError):
+                self._put_aside(folder)
+            elif folder.is_dir():
+                # Damage to one collection is the answer to the calls that meet it.
+                with suppress(OSError, MilvusLiteError, DatabaseDamaged):
+                    self._finish_renaming(folder, database_name)
+        with suppress(OSError, DatabaseDamaged):
             self._forget_aliases(database_name)
+
+    def _put_aside(self, folder: Path) -> None:
+        if not any(file.is_file() for file in folder.rglob("*")):
+            shutil.rmtree(folder, ignore_errors=True)
+            return
+        aside = Path(self._data_dir, "damaged", f"{folder.name}.{secrets.token_hex(4)}")
+        aside.parent.mkdir(exist_ok=True)
+        folder.rename(aside)
+        logger.warning(
+            "collection %s has lost its %s and cannot be opened; what is left of it is now in %s",
+            folder.name, SCHEMA_FILENAME, aside,
+        )  # fmt: skip
 
     def _forget_aliases(self, database_name: str) -> None:
         aliases = self._aliases(database_name)
@@ -177,6 +201,54 @@ class EngineDatabase(MilvusLite):  # type: ignore[misc]  # Milvus Lite has no ty
                 held.abandon()
             self._remove(self._folder(name, database_name))
             self._forget_aliases(database_name)
+
+    def rename_collection(self, old_name: str, new_name: str, database_name: str = DEFAULT) -> None:
+        with self._guard:
+            self._check_open()
+            database_name = self._require_database(database_name)
+            old_name = self.resolve_collection_name(old_name, database_name=database_name)
+            if not self.has_collection(old_name, database_name=database_name):
+                raise CollectionNotFoundError(f"collection {old_name!r} does not exist")
+            self._validate_name(new_name)
+            if self.has_collection(new_name, database_name=database_name):
+                raise CollectionAlreadyExistsError(f"collection {new_name!r} already exists")
+            held = self._collections.pop((database_name, old_name), None)
+            if held is not None:
+                held.close()
+            folder = self._folder(new_name, database_name)
+            self._folder(old_name, database_name).rename(folder)
+            self._finish_renaming(folder, database_name)
+
+    def _finish_renaming(self, folder: Path, database_name: str) -> None:
+        """Let aliases follow a collection whose schema has another name than its folder, then the schema itself.
+
+        In this order, so that a kill at any moment leaves the difference for the next opening to see.
+        """
+        name, schema = load_schema(str(folder / SCHEMA_FILENAME))
+        if name == folder.name:
+            return
+        if not self._folder(name, database_name).exists():
+            aliases = self._aliases(database_name)
+            moved = {alias: folder.name for alias, target in aliases.items() if target == name}
+            if moved:
+                aliases.update(moved)
+                self._save_aliases(database_name)
+        save_schema(schema, folder.name, str(folder / SCHEMA_FILENAME))
+
+    def drop_database(self, name: str) -> None:
+        with self._guard:
+            self._check_open()
+            name = self._normalize_database_name(name)
+            self._validate_database_name(name)
+            if name == DEFAULT:
+                raise ValueError("cannot drop default database")
+            if not self.has_database(name):
+                raise DatabaseNotFoundError(f"database {name!r} does not exist")
+            if self._database_has_collections(name):
+                raise DatabaseNotEmptyError(f"database {name!r} is not empty")
+            self._remove(Path(self._database_dir(name)))
+            self._aliases_by_db.pop(name, None)
+            self._database_properties_by_db.pop(name, None)
 
     def truncate_collection(self, name: str, database_name: str = DEFAULT) -> None:
         with self._guard:

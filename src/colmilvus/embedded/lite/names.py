@@ -17,6 +17,8 @@ try:
     from milvus_lite.exceptions import (
         CollectionAlreadyExistsError,
         CollectionNotFoundError,
+        DatabaseNotEmptyError,
+        DatabaseNotFoundError,
         DataDirLockedError,
         MilvusLiteError,
     )
@@ -46,6 +48,8 @@ __all__ = [
     "CollectionAlreadyExistsError",
     "CollectionNotFoundError",
     "DataDirLockedError",
+    "DatabaseNotEmptyError",
+    "DatabaseNotFoundError",
     "FunctionType",
     "Manifest",
     "MilvusLite",
@@ -74,7 +78,8 @@ METHODS: dict[Any, str] = {
         alter_collection_properties create_database drop_database list_databases alter_database_properties
         drop_database_properties create_alias alter_alias drop_alias list_aliases close resolve_collection_name
         has_collection _aliases _save_aliases _database_properties _check_open _require_database _validate_name
-        _collection_dir _collections_root _database_staging_root""",
+        _collection_dir _collections_root _database_staging_root _database_dir
+        _database_has_collections _normalize_database_name _validate_database_name has_database""",
     Manifest: """load save active_wal_number get_all_data_files remove_data_files get_all_delta_files
         remove_delta_files add_data_file""",
     CompactionManager: "_pick_unique_seq_range _gc_tombstones",
@@ -91,7 +96,7 @@ METHODS: dict[Any, str] = {
         _get_collection _database_name _extract_pks_from_expr""",
 }
 ATTRIBUTES: dict[Any, str] = {
-    MilvusLite: "_collections _closed _lock_fd _lock_path",
+    MilvusLite: "_data_dir _aliases_by_db _database_properties_by_db _collections _closed _lock_fd _lock_path",
     Collection: """_memtable _schema _index_specs _vector_name _maintenance_lock _bm25_analyzers _ingestion_chain
         _load_state _wal _bg_executor _bg_closed _manifest _delta_index _segment_cache _compaction_mgr
         _recovered_wal_bytes""",
