@@ -40,7 +40,8 @@ ALLOWED: dict[str, set[str]] = {
     "store": VALUES | {"digest", "gathering", "images", "layouts"},
     "ingest": VALUES | {"digest", "embedder", "gathering", "images", "layouts", "overlap", "report", "store"},
     "search": VALUES | {"embedder", "layouts", "ranking"},
-    "opening": VALUES | {"embedder"},
+    "languages": set(),
+    "opening": VALUES | {"embedder", "languages"},
     "collection": VALUES
     | {"embedder", "images", "layouts", "ranking", "connection", "opening", "report", "store", "ingest", "search"},
     "chunks": {"collection", "entity", "errors", "report"},
@@ -59,6 +60,7 @@ LIBRARIES = {
     "colpali_engine": {"embedders"},
     "huggingface_hub": {"embedders"},
     "langchain_core": {"langchain"},
+    "lindera": {"embedded"},
     "llama_index": {"embedders", "llama_index"},  # in embedders for its parsers, which take its documents only
     "milvus_lite": {"embedded"},
     "peft": {"embedders"},
@@ -66,6 +68,7 @@ LIBRARIES = {
     "pypdfium2": {"pdf"},
     "pdf2image": {"pdf"},
     "rich": {"cli"},
+    "rjieba": {"embedded"},
     "sentence_transformers": {"embedders"},
     "snowballstemmer": {"embedded"},
     "tenacity": {"embedders"},

@@ -39,10 +39,10 @@ class Collection:
 
     ``uri`` is a folder for the embedded engine, or the address of a Milvus server. The collection is made if there is
     none; then ``capacity`` (vectors an entity, at most 4096), ``segments``, ``fields`` (metadata keys that become
-    typed, indexed columns), ``analyzer`` (a Milvus analyzer, for searches of the text) and ``dtype`` are fixed: with
-    "float16" every number is rounded to the nearest one of 16 bits, and vectors take half the space. Without an
-    embedder, vectors are passed in ready, and ``dim`` and ``metric`` say what they are. ``images`` is the folder for
-    pictures where ``uri`` is a server; the embedded engine keeps them inside its own folder.
+    typed, indexed columns), ``analyzer`` (for searches of the text: a language, such as "korean", or Milvus's
+    parameters) and ``dtype`` are fixed: with "float16" every number is rounded to the nearest one of 16 bits, and
+    vectors take half the space. Without an embedder, vectors are passed in ready, and ``dim`` and ``metric`` say what
+    they are. ``images`` is the folder for pictures where ``uri`` is a server; the embedded engine keeps them inside.
 
     Raises CollectionMismatch where the collection was made with another embedder or other settings,
     CollectionNotFound where there is none and nothing says how to make it, and DatabaseError where the database cannot

@@ -8,6 +8,7 @@ from typing import Any
 from colmilvus.embedder import Embedder
 from colmilvus.entity import DType, Metric
 from colmilvus.errors import InvalidInput
+from colmilvus.languages import analyzer_for
 
 __all__ = ["asked", "check_embedder", "check_name"]
 
@@ -45,7 +46,7 @@ def asked(
         "capacity": capacity,
         "segments": segments,
         "fields": fields,
-        "analyzer": {"type": analyzer} if isinstance(analyzer, str) else analyzer,
+        "analyzer": analyzer_for(analyzer) if isinstance(analyzer, str) else analyzer,
         "dtype": dtype,
     }
     if embedder is not None:

@@ -9,7 +9,7 @@ import pytest
 from milvus_lite.analyzer import create_analyzer as create_lite_analyzer
 from milvus_lite.exceptions import SchemaValidationError
 
-from colmilvus.embedded.analyzers import create_analyzer
+from colmilvus.embedded.analyzers import create_analyzer, tokenizers
 from colmilvus.errors import MissingExtra
 
 LOWER = "lowercase"
@@ -55,6 +55,17 @@ def standard(*filters: Any) -> dict[str, Any]:
         (standard(stop("_mine_")), "mine _mine_", "mine mine"),
         (standard(stemmer("english")), "running databases", "run databas"),
         (standard(stemmer("German")), "Häuser laufen", "Haus lauf"),
+        (standard("cncharonly"), "Milvus 向量 a向 12", "向量 a向"),
+        (standard("cnalphanumonly"), "Milvus größe 向量 ö 12", "Milvus größe 向量 12"),
+        ({"tokenizer": "whitespace", "filter": ["removepunct"]}, "rose 5% by SG&A €", "rose by €"),
+        (
+            standard({"type": "decompounder", "word_list": ["dampf", "schiff", "fahrt"]}),
+            "dampfschifffahrt dampfer",
+            "dampf schiff fahrt dampfer",
+        ),
+        (standard({"type": "regex", "expr": "^(?!test)"}), "testItem apple", "apple"),
+        ({"tokenizer": {"type": "char_group", "delimiters": ["whitespace", "-"]}}, "a-b  c_d", "a b c_d"),
+        ({"tokenizer": {"type": "char_group", "delimiters": ["punctuation", "symbol"]}}, "a+c.d", "a c d"),
         # filters work in the order given
         (standard(stop("the"), LOWER), "The the", "the"),
         (standard(LOWER, stop("the")), "The the", ""),
@@ -87,7 +98,15 @@ def test_the_numbers_of_terms_are_those_of_milvus_lite(params: dict[str, Any] | 
 @pytest.mark.parametrize(
     ("params", "named"),
     [
-        ({"type": "chinese"}, "'chinese'"),
+        ({"type": "thai"}, "'thai'"),
+        ({"tokenizer": "language_identifier"}, "'language_identifier'"),
+        ({"tokenizer": "grpc"}, "'grpc'"),
+        ({"tokenizer": {"type": "char_group", "delimiters": "-"}}, "'-'"),
+        ({"tokenizer": {"type": "char_group", "delimiters": ["vowel"]}}, "'vowel'"),
+        ({"tokenizer": "lindera"}, "'dict_kind'"),
+        ({"tokenizer": {"type": "lindera", "dict_kind": "unidic"}}, "'unidic'"),
+        ({"tokenizer": {"type": "lindera", "dict_kind": "ipadic", "filter": ["lowercase"]}}, "'lowercase'"),
+        ({"tokenizer": {"type": "lindera", "dict_kind": "ko-dic", "filter": [{"kind": "korean_stop_tags"}]}}, "'tags'"),
         ({"type": ["english"]}, "'english'"),
         ({"type": "english", "filter": []}, "'filter'"),
         ({"type": "standard", "tokenizer": "standard"}, "'tokenizer'"),
@@ -98,11 +117,16 @@ def test_the_numbers_of_terms_are_those_of_milvus_lite(params: dict[str, Any] | 
         ({"filter": [LOWER]}, "tokenizer"),
         ({"tokenizer": {"mode": "search"}}, "'search'"),
         ({"tokenizer": {"type": "standard", "uax29": True}}, "'uax29'"),
-        ({"tokenizer": {"type": "jieba", "hmm": True}}, "'hmm'"),
+        ({"tokenizer": {"type": "jieba", "hmm": 1}}, "'hmm'"),
+        ({"tokenizer": {"type": "jieba", "mode": "full"}}, "'full'"),
+        ({"tokenizer": {"type": "jieba", "dict": "_default_"}}, "'dict'"),
+        ({"tokenizer": {"type": "jieba", "dict": ["_extend_default_"]}}, "'_extend_default_'"),
         ({"tokenizer": "standard", "stop_words": ["of"]}, "'stop_words'"),
         ({"tokenizer": "standard", "filter": LOWER}, "str"),
         (standard("uppercase"), "'uppercase'"),
-        (standard({"type": "regex", "expr": "a"}), "'regex'"),
+        (standard({"type": "regex", "expr": "("}), "'('"),
+        (standard({"type": "regex"}), "'expr'"),
+        (standard({"type": "decompounder", "word_list": "dampf"}), "'word_list'"),
         (standard({"language": "english"}), "'english'"),
         (standard("stemmer"), "'language'"),
         (standard(stemmer("klingon")), "'klingon'"),
@@ -125,21 +149,24 @@ def test_what_is_not_known_is_refused_by_name(params: dict[str, Any], named: str
     assert named in str(refusal.value)
 
 
-@pytest.mark.parametrize("params", [{"type": "jieba"}, {"tokenizer": "jieba"}, {"tokenizer": {"type": "jieba"}}])
-def test_jieba_without_its_package_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, params: dict[str, Any]) -> None:
-    monkeypatch.setitem(sys.modules, "jieba", None)
+@pytest.mark.parametrize(
+    ("package", "params"),
+    [
+        ("rjieba", {"type": "jieba"}),
+        ("rjieba", {"tokenizer": {"type": "jieba", "dict": ["词"]}}),
+        ("rjieba", {"type": "chinese"}),
+        ("lindera", {"tokenizer": {"type": "lindera", "dict_kind": "ko-dic"}}),
+    ],
+)
+def test_a_language_without_its_library_names_the_extra(
+    monkeypatch: pytest.MonkeyPatch, package: str, params: dict[str, Any]
+) -> None:
+    tokenizers._jieba.cache_clear()
+    tokenizers._lindera_of.cache_clear()
+    monkeypatch.setitem(sys.modules, package, None)
 
-    with pytest.raises(SchemaValidationError, match="jieba"):
+    with pytest.raises(MissingExtra, match=r"pip install 'colmilvus\[languages\]'"):
         create_analyzer(params)
-
-
-def test_jieba_is_cut_as_milvus_lite_cuts_it() -> None:
-    pytest.importorskip("jieba", reason="jieba is not installed")
-    text = "我来到北京清华大学"
-
-    assert create_analyzer({"tokenizer": "jieba"}).tokenize(text) == create_lite_analyzer(
-        {"tokenizer": "jieba"}
-    ).tokenize(text)
 
 
 def test_stemming_without_snowballstemmer_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,11 +10,26 @@ from pymilvus.grpc_gen import milvus_pb2, schema_pb2
 from colmilvus.embedded.analyzers import create_analyzer
 from colmilvus.embedded.lite import REQUEST, analyzer_params
 from colmilvus.embedded.naming import check_name
-from colmilvus.embedded.refusal import status
+from colmilvus.embedded.refusal import Refused, status
 from colmilvus.embedded.schema import check_schema, completed, schema_for_lite
 from colmilvus.embedded.servicer.calls import Calls, timestamp
+from colmilvus.errors import MissingExtra
 
 __all__ = ["Collections"]
+
+
+def _check_analyzer(field: Any) -> None:
+    given = {pair.key: pair.value for pair in field.type_params}
+    if given.get("multi_analyzer_params"):
+        raise Refused(
+            f"multi_analyzer_params of field {field.name} are not supported by the embedded engine; "
+            "give analyzer_params, and a field of its own to each language"
+        )
+    if given.get("enable_analyzer", "").lower() == "true":
+        try:
+            create_analyzer(analyzer_params(field))
+        except MissingExtra as missing:
+            raise Refused(f"the analyzer of field {field.name} cannot be made: {missing}") from missing
 
 
 class Collections(Calls):
@@ -25,8 +40,7 @@ class Collections(Calls):
         check_name(request.collection_name, "collection")
         check_schema(proto)
         for field in proto.fields:
-            if any(pair.key == "enable_analyzer" and pair.value.lower() == "true" for pair in field.type_params):
-                create_analyzer(analyzer_params(field))
+            _check_analyzer(field)
         kept = milvus_pb2.CreateCollectionRequest()
         kept.CopyFrom(request)
         kept.schema = completed(proto).SerializeToString()
