@@ -92,7 +92,7 @@ METHODS: dict[Any, str] = {
     filters: "evaluate evaluate_mask compile_filter",
     collections: "_row_matches_filter",
     MilvusServicer: """CreateCollection DescribeCollection RenameCollection CreateAlias Insert Upsert Delete
-        Query Search HybridSearch CreateIndex DescribeIndex DropIndex LoadCollection ReleaseCollection
+        Query Search HybridSearch RunAnalyzer CreateIndex DescribeIndex DropIndex LoadCollection ReleaseCollection
         _get_collection _database_name _extract_pks_from_expr""",
 }
 ATTRIBUTES: dict[Any, str] = {
