@@ -131,7 +131,7 @@ def filled(path: Path) -> None:
 @pytest.mark.parametrize(
     ("call", "rows_left"),
     [
-        ("client.drop_collection('pages')", {None, 20}),
+        ("client.drop_alias('book'); client.drop_collection('pages')", {None, 20}),
         ("client.truncate_collection('pages')", {0, 20}),
         ("client.create_collection('other', dimension=4)", {20}),
     ],
@@ -154,7 +154,7 @@ def test_a_kill_at_any_step_leaves_all_of_a_collection_or_nothing(
                 client.describe_alias("book")
             create(client)
         else:
-            assert client.describe_alias("book")["collection_name"] == "pages"
+            assert "drop" in call or client.describe_alias("book")["collection_name"] == "pages"
             assert len(search(client, query(1), limit=100)) == left
         if "create" in call and not client.has_collection("other"):
             client.create_collection("other", dimension=4)
@@ -183,7 +183,7 @@ def test_a_released_collection_is_still_released_when_emptied(client: MilvusClie
     client.insert("pages", rows(draw(1, 3)))
     client.release_collection("pages")
     client.truncate_collection("pages")
-    with pytest.raises(MilvusException, match="released"):
+    with pytest.raises(MilvusException, match="not loaded"):
         search(client, query(1))
     client.load_collection("pages")
     assert search(client, query(1)) == []

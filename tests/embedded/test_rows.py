@@ -65,7 +65,7 @@ def test_a_partial_update_keeps_or_replaces_the_whole_struct(client: MilvusClien
     pages[2] = draw(4, 1)[0]
     client.upsert("pages", [{"id": 2, "patches": [{"emb": vector} for vector in pages[2]]}], partial_update=True)
     assert same(stored(client), pages)
-    with pytest.raises(MilvusException, match=r"fieldSchema\(patches\) has no corresponding fieldData pass in"):
+    with pytest.raises(MilvusException, match=r"structFieldSchema\(patches\) has no corresponding fieldData pass in"):
         client.upsert("pages", [{"id": 9, "year": 1900}], partial_update=True)
 
 
@@ -182,8 +182,20 @@ def test_partitions_and_partition_keys_keep_structs_apart(client: MilvusClient) 
     question = query(9)
     hits = search(client, question, partition_names=["old"])
     assert [hit["id"] for hit in hits] == [k for k, _ in expected(question, dict(list(pages.items())[:4]), "MAX_SIM")]
-    client.release_collection("pages")
-    client.load_collection("pages")
+    with pytest.raises(MilvusException, match="partition cannot be dropped, partition is loaded"):
+        client.drop_partition("pages", "old")
+    client.release_partitions("pages", ["old"])
+    assert client.get_load_state("pages", "old")["state"].name == "NotLoad"
+    assert client.get_load_state("pages")["state"].name == "Loaded"
+    assert count(client) == 6
+    assert {hit["id"] for hit in search(client, question)} == set(range(4, 10))
+    with pytest.raises(MilvusException, match=r"partition not loaded\[partition=old\]"):
+        search(client, question, partition_names=["old"])
+    client.load_partitions("pages", ["old"])
+    assert count(client) == 10
+    client.release_partitions("pages", ["old", "_default"])
+    assert client.get_load_state("pages")["state"].name == "NotLoad"
+    client.load_partitions("pages", ["_default"])
     client.drop_partition("pages", "old")
     assert count(client) == 6
 

@@ -13,7 +13,7 @@ from google.protobuf import message_factory  # type: ignore[import-untyped]  # i
 from pymilvus.grpc_gen import milvus_pb2
 
 from colmilvus.embedded.lite import MilvusLiteError, to_status_kwargs
-from colmilvus.embedded.refusal import DAMAGED, INVALID, UNEXPECTED, Refused, status
+from colmilvus.embedded.refusal import DAMAGED, INVALID, UNEXPECTED, UNSUPPORTED, Refused, status
 from colmilvus.errors import DatabaseDamaged
 
 __all__ = ["Guard", "Token"]
@@ -21,7 +21,8 @@ __all__ = ["Guard", "Token"]
 logger = logging.getLogger(__name__)
 
 SERVICE = milvus_pb2.DESCRIPTOR.services_by_name["MilvusService"]
-LITE_INVALID = 6
+# Milvus Lite numbers these as servers did before 2.3.
+LITE_CODES = {1: UNEXPECTED, 6: INVALID, 26: UNEXPECTED, 35: INVALID}
 UNAUTHENTICATED = 1800
 REFUSAL = "this database answers only who has its token: give token=, as colmilvus.embedded.address(path) tells it"
 
@@ -35,7 +36,7 @@ def _answer(method: str, reason: str, code: int) -> Any:
 
 def _lite_answer(method: str, error: Exception) -> Any:
     known = to_status_kwargs(error)
-    return _answer(method, known["reason"], INVALID if known["code"] == LITE_INVALID else known["code"])
+    return _answer(method, known["reason"], LITE_CODES.get(known["code"], known["code"]))
 
 
 def _method(details: Any) -> str:
@@ -87,11 +88,12 @@ def _guarded(behaviour: Callable[[Any, Any], Any], method: str, request: Any, co
     except MilvusLiteError as error:
         return _lite_answer(method, error)
     except NotImplementedError:
-        context.abort(grpc.StatusCode.UNIMPLEMENTED, f"the embedded engine does not support {method}")
+        # No UNIMPLEMENTED of gRPC, of which pymilvus makes advice about addresses and versions.
+        return _answer(method, f"the embedded engine does not support {method}", UNSUPPORTED)
     except Exception as error:
         logger.exception("%s failed", method)
         return _answer(method, f"{type(error).__name__}: {error}", UNEXPECTED)
     found = answer if answer.DESCRIPTOR.name == "Status" else getattr(answer, "status", None)
-    if found is not None and found.code == LITE_INVALID:
-        found.CopyFrom(status(found.reason, INVALID))
+    if found is not None and found.code in LITE_CODES:
+        found.CopyFrom(status(found.reason, LITE_CODES[found.code]))
     return answer

@@ -7,17 +7,53 @@ from typing import Any
 
 from pymilvus.grpc_gen import common_pb2
 
-__all__ = ["DAMAGED", "INVALID", "NO_INDEX", "NO_PARTITION", "UNEXPECTED", "Refused", "status"]
+__all__ = [
+    "ALIAS_EXISTS",
+    "ALIAS_IS_COLLECTION",
+    "DAMAGED",
+    "INVALID",
+    "INVALID_DATABASE_NAME",
+    "INVALID_FIELD_NAME",
+    "INVALID_SCHEMA",
+    "LOADED",
+    "MISSING",
+    "NOT_LOADED_PARTITION",
+    "NO_ALIAS",
+    "NO_COLLECTION",
+    "NO_DATABASE",
+    "NO_INDEX",
+    "NO_PARTITION",
+    "SEARCH_CORE",
+    "UNEXPECTED",
+    "UNSUPPORTED",
+    "Refused",
+    "status",
+]
 
-INVALID = 1100
-NO_INDEX = 700
+# As pkg/util/merr/errors.go of Milvus 3.0 numbers them.
+NO_COLLECTION = 100
+LOADED = 104
+INVALID_SCHEMA = 105
 NO_PARTITION = 200
+NOT_LOADED_PARTITION = 201
+NO_INDEX = 700
+NO_DATABASE = 800
+INVALID_DATABASE_NAME = 802
+INVALID = 1100
+MISSING = 1101
+NO_ALIAS = 1600
+ALIAS_IS_COLLECTION = 1601
+ALIAS_EXISTS = 1602
+INVALID_FIELD_NAME = 1701
+SEARCH_CORE = 2000
+UNSUPPORTED = 3000
 UNEXPECTED = 65535
 DAMAGED = 65534
 LEGACY = {
-    INVALID: "IllegalArgument",
+    NO_COLLECTION: "CollectionNotExists",
     NO_INDEX: "IndexNotExist",
-    100: "CollectionNotExists",
+    INVALID: "IllegalArgument",
+    MISSING: "IllegalArgument",
 }
 # Only the columns that nobody declared have brackets in their names.
 GUESS = re.compile(r"\n?did you mean '[^'\n]*\[[^'\n]*'\?")

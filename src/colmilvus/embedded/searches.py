@@ -1,4 +1,4 @@
-"""The rules for searches and queries: what a server takes, and the form that Milvus Lite's decoder lets through.
+"""The rules for searches: what a server takes, and the form that Milvus Lite's decoder lets through.
 
 Source of the rules: Milvus 2.6.20 to 3.0, ``internal/proxy/task_search.go`` and ``internal/core/src/query/Plan.cpp``.
 """
@@ -6,129 +6,129 @@ Source of the rules: Milvus 2.6.20 to 3.0, ``internal/proxy/task_search.go`` and
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from pymilvus.grpc_gen import common_pb2, schema_pb2
 
-from colmilvus.embedded.filters import filled
-from colmilvus.embedded.lite import ANN_RATIO, EngineCollection, pack_query
-from colmilvus.embedded.refusal import NO_INDEX, NO_PARTITION, Refused
-from colmilvus.embedded.schema import Vector
+from colmilvus.embedded.limits import (
+    MOST,
+    check_decimals,
+    check_limits,
+    check_timezone,
+    check_window,
+    parameters,
+    whole,
+)
+from colmilvus.embedded.lite import ANN_RATIO, EngineCollection, decode_hybrid_function_score, pack_query
+from colmilvus.embedded.queries import AGGREGATE, fill_filter, set_partitions
+from colmilvus.embedded.ranking import check_ranking
+from colmilvus.embedded.refusal import NO_INDEX, SEARCH_CORE, Refused
+from colmilvus.embedded.schema import TOP_VECTORS, Vector
 
-__all__ = ["check_filter", "check_partitions", "check_query", "prepare_hybrid", "prepare_search"]
+__all__ = ["prepare_hybrid", "prepare_search"]
 
-MOST = 16384
 EMBEDDING_LISTS = {schema_pb2.FloatVector: 301, schema_pb2.Float16Vector: 302}
 LISTS = range(300, 400)
 TEXT = 21
-QUOTED = re.compile(r"""(["'])(?:\\.|(?!\1).)*\1""", re.DOTALL)
-WORD = re.compile(r"\b[^\W\d]\w*")
-# What pymilvus sends with a query: this much the engine heeds, or has no need to.
-QUERY_PARAMETERS = {
-    *("limit", "offset", "timezone", "time_fields", "iterator", "query_iter_last_pk", "query_iter_last_element_offset"),
-    *("collection_id", "cluster_id", "ignore_growing", "reduce_stop_for_best"),
-}
-
-
-def check_query(request: Any, collection: EngineCollection) -> dict[str, str]:
-    """Check a QueryRequest and return its parameters. Raises Refused."""
-    params = {pair.key: pair.value for pair in request.query_params}
-    for name in params.keys() - QUERY_PARAMETERS:
-        raise Refused(f"query parameter {name} is not supported by the embedded engine")
-    check_partitions(request.partition_names, collection)
-    request.expr = filled(request.expr, request.expr_template_values)
-    check_filter(request.expr, collection)
-    if "count(*)" in request.output_fields:
-        return params
-    if "limit" in params:
-        check_window(int(params["limit"]), int(params.get("offset", 0)))
-    elif not request.expr.strip():
-        raise Refused("empty expression should be used with limit")
-    return params
-
-
-def check_partitions(names: Iterable[str], collection: EngineCollection) -> None:
-    """Refuse the name of a partition that the collection does not have."""
-    for name in names:
-        if not collection.has_partition(name):
-            raise Refused(f"partition not found[partition={name}]", NO_PARTITION)
-
-
-def check_filter(expr: str, collection: EngineCollection) -> None:
-    """Refuse a filter that a server would not take, and one on a struct."""
-    for word in WORD.findall(QUOTED.sub('""', expr)) if collection.structs else ():
-        if word in collection.structs:
-            raise Refused(
-                f"cannot filter on {word}: the embedded engine has no filters on arrays of structs; filter on a field "
-                f"beside it, or on its items after the search. The filter was: {expr}"
-            )
-    collection.check_filter(expr)
+# Parts of a request that Milvus Lite, and with it the engine, would pass over in silence.
+UNSUPPORTED = {"highlighter", "search_aggregation", "namespace"}
 
 
 def prepare_search(request: Any, collection: EngineCollection) -> None:
     """Check a SearchRequest and put its embedding lists into Lite's form. Raises Refused."""
-    params = _parameters(request.search_params)
-    _check_limits(params)
-    check_partitions(request.partition_names, collection)
-    request.dsl = filled(request.dsl, request.expr_template_values)
-    check_filter(request.dsl, collection)
-    vector = _vector(collection, params)
-    if vector is None:
-        _check_plain(request, params)
-        return
-    _check_by_name(request, params, vector)
-    _check_metric(collection, vector, params)
-    _set_params(request, {"retrieval_ann_ratio": _tuning(collection, vector, params)})
-    request.placeholder_group = _packed(request.placeholder_group, vector)
+    _check_parts(request)
+    set_partitions(request, collection)
+    if any(AGGREGATE.fullmatch(name) for name in request.output_fields):
+        raise Refused("aggregates are not supported in search request")
+    _prepare(request, collection, hybrid=False)
 
 
 def prepare_hybrid(request: Any, collection: EngineCollection) -> None:
-    """The same for every part of a HybridSearchRequest. Raises Refused."""
-    rank = _parameters(request.rank_params)
-    check_partitions(request.partition_names, collection)
-    _check_limits({"topk": rank.get("limit", 10), "offset": rank.get("offset", 0)})
+    """The same for every part of a HybridSearchRequest, and check how it ranks. Raises Refused."""
+    rank = parameters(request.rank_params)
+    set_partitions(request, collection)
+    check_timezone(rank)
+    check_window(whole(rank, "limit", 10), whole(rank, "offset"))
+    check_decimals(rank)
+    if rank.get("order_by_fields"):
+        raise Refused("order_by is not supported for hybrid search")
+    check_ranking(request, rank)
+    counts = [_queries(part) for part in request.requests]
+    for count in counts:
+        if count != counts[0]:
+            raise Refused(
+                f"sub search request nq should be the same: invalid parameter[expected={counts[0]}][actual={count}]"
+            )
     for part in request.requests:
-        vector = _vector(collection, _parameters(part.search_params))
-        if vector is not None and rank.get("group_by_field"):
-            raise Refused(f"group by is not supported for vector array (embedding list) fields: {vector.field}")
-        prepare_search(part, collection)
+        vector = _vector(collection, parameters(part.search_params))
+        if vector is not None and (rank.get("group_by_field") or rank.get("group_by_fields")):
+            raise Refused(
+                "group by search is not supported for vector array (embedding-list) fields in hybrid search, "
+                f"fieldName:{vector.field}"
+            )
+        if vector is not None:
+            _check_boost(request, vector)
+        _check_parts(part)
+        _prepare(part, collection, hybrid=True)
 
 
-def check_window(limit: int, offset: int) -> None:
-    """Refuse a window of results that is wider than a server's."""
-    if not 0 < limit <= MOST:
-        raise Refused(f"topk [{limit}] is invalid, it should be in range [1, {MOST}]")
-    if offset < 0 or limit + offset > MOST:
+def _check_parts(request: Any) -> None:
+    """Refuse the newer parts of a request that Milvus Lite, and with it the engine, would pass over in silence."""
+    given = {field.name for field, _ in request.ListFields()}
+    for name in UNSUPPORTED & given:
+        raise Refused(f"{name} is not supported by the embedded engine")
+
+
+def _by_ids(request: Any) -> bool:
+    # The messages of pymilvus 2.6 have no ids in the place of vectors.
+    return "search_input" in request.DESCRIPTOR.oneofs_by_name and request.WhichOneof("search_input") == "ids"
+
+
+def _queries(part: Any) -> int:
+    group = common_pb2.PlaceholderGroup.FromString(part.placeholder_group)
+    count = sum(len(holder.values) for holder in group.placeholders)
+    if not 0 < count <= MOST:
         raise Refused(
-            f"invalid max query result window, (offset+limit) should be in range [1, {MOST}], but got {limit + offset}"
+            f"nq [{count}] is invalid, nq (number of search vector per search request) should be in range "
+            f"[1, {MOST}], but got {count}"
         )
+    return count
 
 
-def _parameters(pairs: Any) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for pair in pairs:
-        try:
-            found[pair.key] = json.loads(pair.value)
-        except ValueError:
-            found[pair.key] = pair.value
-    inner = found.get("params")
-    return {**inner, **found} if isinstance(inner, dict) else found
-
-
-def _check_limits(params: dict[str, Any]) -> None:
-    try:
-        check_window(int(params.get("topk", 1)), int(params.get("offset", 0)))
-    except (TypeError, ValueError):
-        raise Refused(f"topk [{params.get('topk')}] or offset [{params.get('offset')}] is no integer") from None
+def _prepare(request: Any, collection: EngineCollection, *, hybrid: bool) -> None:
+    params = parameters(request.search_params)
+    if not _by_ids(request):
+        _queries(request)
+    check_limits(params)
+    check_decimals(params)
+    check_timezone(params)
+    for name in ("order_by_fields", "group_by_fields"):
+        if params.get(name):
+            raise Refused(f"{name} is not supported by the embedded engine")
+    fill_filter(request, "dsl", collection)
+    vector = _vector(collection, params)
+    if params.get("range_filter") is not None and params.get("radius") is None:
+        raise Refused(
+            "range_filter requires radius to be set; range_filter alone is not a valid range search parameter"
+        )
+    if vector is None:
+        _check_plain(request, params)
+        return
+    _check_by_name(request, params, vector, hybrid=hybrid)
+    metric = _check_metric(collection, vector, params)
+    _set_params(request, {"retrieval_ann_ratio": _tuning(collection, vector, params)})
+    request.placeholder_group = _packed(request.placeholder_group, vector, metric)
 
 
 def _vector(collection: EngineCollection, params: dict[str, Any]) -> Vector | None:
     field = params.get("anns_field")
     if not collection.structs:
         return None
+    if not field:
+        vectors = [v for struct in collection.structs.values() for v in struct.vectors]
+        if len(vectors) + sum(f.data_type in TOP_VECTORS for f in collection.proto.fields) > 1:
+            raise Refused("multiple anns_fields exist, please specify a anns_field in search_params")
     vector = collection.vector(field if isinstance(field, str) else None)
     if vector is None and isinstance(field, str) and field not in {f.name for f in collection.proto.fields}:
         raise Refused(f"failed to get field schema by name: fieldName({field}) not found")
@@ -137,33 +137,45 @@ def _vector(collection: EngineCollection, params: dict[str, Any]) -> Vector | No
 
 def _check_plain(request: Any, params: dict[str, Any]) -> None:
     group = common_pb2.PlaceholderGroup.FromString(request.placeholder_group)
-    if any(len(holder.values) > MOST for holder in group.placeholders):
-        raise Refused(f"nq [{len(group.placeholders[0].values)}] is invalid, it should be in range [1, {MOST}]")
     if any(holder.type in LISTS for holder in group.placeholders):
         field = params.get("anns_field") or "the vector field"
         raise Refused(f"search type mismatch: {field} holds no embedding lists, search it with plain vectors")
 
 
-def _check_by_name(request: Any, params: dict[str, Any], vector: Vector) -> None:
-    of = f"for vector array (embedding list) fields: {vector.field}"
-    if params.get("radius") is not None or params.get("range_filter") is not None:
-        raise Refused(f"range search is not supported {of}")
-    if params.get("iterator") or params.get("search_iter_v2"):
-        raise Refused(f"search iterator is not supported {of}")
-    if params.get("group_by_field"):
-        raise Refused(f"group by is not supported {of}")
-    if "ids" in request.DESCRIPTOR.fields_by_name and request.WhichOneof("search_input") == "ids":
+def _check_by_name(request: Any, params: dict[str, Any], vector: Vector, *, hybrid: bool) -> None:
+    refused = {
+        "range search": params.get("radius") is not None,
+        "search iterator": params.get("iterator") or params.get("search_iter_v2"),
+        "group by": params.get("group_by_field"),
+    }
+    for what, given in refused.items():
+        if given:
+            raise Refused(
+                f"{what} is not supported for vector array (embedding-list) fields in hybrid search, "
+                f"fieldName:{vector.field}"
+                if hybrid
+                else f"{what} is not supported for multi-search-multi on embedding list fields"
+            )
+    if _by_ids(request):
         raise Refused(f"array of vector is not supported for search by IDs: {vector.field}")
-    if request.HasField("function_score") if "function_score" in request.DESCRIPTOR.fields_by_name else False:
-        raise Refused(f"function score is not supported by the embedded engine {of}")
+    if list(getattr(request, "function_chains", [])):
+        raise Refused(f"function chains are not supported by the embedded engine for embedding lists: {vector.field}")
+    _check_boost(request, vector)
 
 
-def _check_metric(collection: EngineCollection, vector: Vector, params: dict[str, Any]) -> None:
+def _check_boost(request: Any, vector: Vector) -> None:
+    if decode_hybrid_function_score(getattr(request, "function_score", None)).get("boost") is not None:
+        raise Refused(f"the boost ranker is not supported by the embedded engine for embedding lists: {vector.field}")
+
+
+def _check_metric(collection: EngineCollection, vector: Vector, params: dict[str, Any]) -> str:
     expected, asked = collection.metric(vector.field), params.get("metric_type")
     if expected is None:
+        collection.require_loaded()
         raise Refused(f"index not found[field={vector.field}]: create an index with a MAX_SIM metric first", NO_INDEX)
     if asked and str(asked).upper() != expected:
         raise Refused(f"metric type not match: invalid parameter[expected={expected}][actual={asked}]")
+    return expected
 
 
 def _set_params(request: Any, params: dict[str, float]) -> None:
@@ -197,14 +209,12 @@ def _number(value: Any, name: str) -> float:
         raise Refused(f"{name} should be a number, not {value!r}") from None
 
 
-def _packed(serialized: bytes, vector: Vector) -> bytes:
+def _packed(serialized: bytes, vector: Vector, metric: str) -> bytes:
     group = common_pb2.PlaceholderGroup.FromString(serialized)
-    if len(group.placeholders) != 1 or not group.placeholders[0].values:
-        raise Refused(f"the search on {vector.field} has no queries")
+    if len(group.placeholders) != 1:
+        raise Refused(f"the search on {vector.field} has {len(group.placeholders)} placeholders, not one")
     holder = group.placeholders[0]
-    if len(holder.values) > MOST:
-        raise Refused(f"nq [{len(holder.values)}] is invalid, it should be in range [1, {MOST}]")
-    _check_type(holder.type, vector)
+    _check_type(holder.type, vector, metric)
     for value in holder.values:
         _check_query(value, vector)
     values = [pack_query(value) for value in holder.values]
@@ -214,15 +224,22 @@ def _packed(serialized: bytes, vector: Vector) -> bytes:
     return bytes(group.SerializeToString())
 
 
-def _check_type(given: int, vector: Vector) -> None:
+def _check_type(given: int, vector: Vector, metric: str) -> None:
     expected = EMBEDDING_LISTS[vector.element]
-    if given != expected:
-        names = common_pb2.PlaceholderType
-        shown = names.Name(given) if given in names.values() else str(given)
+    if given == expected:
+        return
+    if given not in LISTS:
         raise Refused(
-            f"search type mismatch for VECTOR_ARRAY field {vector.field}: a MAX_SIM metric needs an embedding list "
-            f"({names.Name(expected)}), got {shown}; pass pymilvus's EmbeddingList"
+            f"search type mismatch for VECTOR_ARRAY field {vector.field}: metric_type {metric} requires embedding list "
+            "search, but search data is plain vector; pass pymilvus's EmbeddingList",
+            SEARCH_CORE,
         )
+    names = common_pb2.PlaceholderType
+    raise Refused(
+        f"vector type must be the same, field {vector.field} - type {names.Name(expected)}, search ph type "
+        f"{names.Name(given) if given in names.values() else given}",
+        SEARCH_CORE,
+    )
 
 
 def _check_query(value: bytes, vector: Vector) -> None:
@@ -231,8 +248,10 @@ def _check_query(value: bytes, vector: Vector) -> None:
         raise Refused(f"an embedding list for {vector.field} is empty")
     if len(value) % width:
         raise Refused(
-            f"vector dimension mismatch, expected vector size(byte) a multiple of {width}, actual {len(value)}: "
-            f"{vector.field} has dim {vector.dim}"
+            "line.size() % bytes_per_vec == 0 assert failed, "
+            f"line.size() = {len(value)}, dim = {vector.dim}, bytes_per_vec = {width}: the vectors of {vector.field} "
+            f"have dim {vector.dim}",
+            SEARCH_CORE,
         )
     if not np.isfinite(np.frombuffer(value, vector.dtype)).all():
         raise Refused(f"a query vector for {vector.field} is not a number or infinity")

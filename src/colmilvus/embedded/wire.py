@@ -54,10 +54,12 @@ def records(data: Any, struct: Struct, rows: int) -> list[Record]:
     given = {field.field_name: field for field in data.struct_arrays.fields}
     wanted = struct.fields
     for name in given.keys() - {field.name for field in wanted}:
-        raise Refused(f"struct field {struct.name} has no sub-field {name}")
-    for field in wanted:
-        if field.name not in given:
-            raise Refused(f"fieldSchema({field.field}) has no corresponding fieldData pass in")
+        raise Refused(f"sub-field '{name}' not found in struct schema '{struct.name}'")
+    if len(data.struct_arrays.fields) != len(wanted):
+        raise Refused(
+            f"length of fields of struct field mismatch length of the fields in schema, fieldName: {struct.name}, "
+            f"fieldData fields length:{len(data.struct_arrays.fields)}, schema fields length:{len(wanted)}"
+        )
     vectors = [_vector_rows(given[vector.name], vector, rows) for vector in struct.vectors]
     scalars = [_scalar_rows(given[scalar.name], scalar, rows) for scalar in struct.scalars]
     return [_record(struct, row, [v[row] for v in vectors], [s[row] for s in scalars]) for row in range(rows)]
@@ -102,7 +104,7 @@ def _vector_rows(data: Any, vector: Vector, rows: int) -> list[NDArray[Any]]:
 
 
 def _wrong_number(field: str, found: int, rows: int) -> Refused:
-    return Refused(f"the num_rows({found}) of field {field} is not equal to passed num_rows({rows})")
+    return Refused(f"the num_rows ({found}) of field ({field}) is not equal to passed num_rows ({rows})")
 
 
 def _vectors(item: Any, vector: Vector, row: int) -> NDArray[Any]:
@@ -115,8 +117,8 @@ def _vectors(item: Any, vector: Vector, row: int) -> NDArray[Any]:
     flat = numbers(item.float_vector) if slot == "float_vector" else np.frombuffer(item.float16_vector, "<f2")
     if flat.size % vector.dim:
         raise Refused(
-            f"the length({flat.size}) of float data should divide the dim({vector.dim}): "
-            f"field {vector.field}, row {row}"
+            f"array of vector field {vector.field}, row {row}, has invalid payload length {flat.size}, "
+            f"should be divisible by vector width {vector.dim}"
         )
     _check_finite(flat, f"field {vector.field}, row {row}")
     return flat.reshape(-1, vector.dim)
@@ -148,7 +150,10 @@ def _scalar_count(item: Any, scalar: Scalar, row: int) -> int:
         low, high = RANGES[scalar.element]
         for value in values:
             if not low <= value < high:
-                raise Refused(f"field {scalar.field}, row {row}: {value} is out of range of its type")
+                raise Refused(
+                    f"the element ({value}) of field {scalar.field}, row {row}, out of range: [{low}, {high - 1}]: "
+                    "invalid parameter[expected=integer doesn't overflow][actual=out of range]"
+                )
     elif scalar.element in (Type.Float, Type.Double):
         _check_finite(np.array(values, np.float64), f"field {scalar.field}, row {row}")
     return len(values)

@@ -11,6 +11,7 @@ from colmilvus.embedded.lite.collection import ANN_RATIO, NOTES, REQUEST, Engine
 from colmilvus.embedded.lite.database import EngineDatabase
 from colmilvus.embedded.lite.filters import install as install_filters
 from colmilvus.embedded.lite.names import (
+    CollectionNotFoundError,
     DataDirLockedError,
     MilvusLiteError,
     MilvusServicer,
@@ -23,6 +24,7 @@ __all__ = [
     "ANN_RATIO",
     "NOTES",
     "REQUEST",
+    "CollectionNotFoundError",
     "DataDirLockedError",
     "EngineCollection",
     "EngineDatabase",

@@ -7,6 +7,7 @@ import json
 import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from colmilvus.embedded.filters import Filter
 from colmilvus.embedded.lite import filters
 from colmilvus.embedded.lite.names import (
     BM25Expr,
+    CollectionNotLoadedError,
     FunctionType,
     build_projection_plan,
     materialize_record,
@@ -78,6 +80,7 @@ class EngineCollection(SafeCollection):
         self._use_analyzers()
         self._read_filter = lru_cache(FILTERS)(self._new_filter)
         self.space = Space(self)
+        self.released: set[str] = set()
         self.loaded_by_user = bool(self._index_specs)
         if self.loaded_by_user:
             self._load_again()
@@ -165,9 +168,27 @@ class EngineCollection(SafeCollection):
         params = {"index_type": spec.index_type, "metric_type": spec.metric_type}
         return dict(spec.build_params.get(NOTES, {"name": field, "params": params}))
 
+    def note(self, field: str, notes: dict[str, Any]) -> None:
+        """Keep other ``notes`` of the index on ``field``."""
+        with self._maintenance_lock:
+            spec = self._index_specs[field]
+            spec = replace(spec, build_params={**spec.build_params, NOTES: notes})
+            self._index_specs[field] = spec
+            self._manifest.set_index_spec(spec)
+            self._manifest.save()
+
+    @property
+    def load_state(self) -> str:
+        """As Milvus Lite has it; one with structs is released until it is loaded, as on a server."""
+        return "released" if self.structs and not self.loaded_by_user else str(super().load_state)
+
     def require_loaded(self) -> None:
         """Raise Milvus Lite's error where the collection is released."""
         self._require_loaded()
+
+    def _require_loaded(self) -> None:
+        if self.load_state != "loaded":
+            raise CollectionNotLoadedError(f"collection not loaded[collection={self.name}]: load_collection first")
 
     def indexed_fields(self) -> list[str]:
         return list(self._index_specs)

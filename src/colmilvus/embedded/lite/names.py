@@ -17,6 +17,7 @@ try:
     from milvus_lite.exceptions import (
         CollectionAlreadyExistsError,
         CollectionNotFoundError,
+        CollectionNotLoadedError,
         DatabaseNotEmptyError,
         DatabaseNotFoundError,
         DataDirLockedError,
@@ -47,6 +48,7 @@ __all__ = [
     "Collection",
     "CollectionAlreadyExistsError",
     "CollectionNotFoundError",
+    "CollectionNotLoadedError",
     "DataDirLockedError",
     "DatabaseNotEmptyError",
     "DatabaseNotFoundError",
@@ -80,19 +82,24 @@ METHODS: dict[Any, str] = {
         has_collection _aliases _save_aliases _database_properties _check_open _require_database _validate_name
         _collection_dir _collections_root _database_staging_root _database_dir
         _database_has_collections _normalize_database_name _validate_database_name has_database""",
-    Manifest: """load save active_wal_number get_all_data_files remove_data_files get_all_delta_files
+    Manifest: """load save set_index_spec active_wal_number get_all_data_files remove_data_files get_all_delta_files
         remove_delta_files add_data_file""",
     CompactionManager: "_pick_unique_seq_range _gc_tombstones",
-    Collection: """insert upsert delete flush create_index drop_index create_partition drop_partition has_partition load
-        release
+    Collection: """insert upsert delete flush create_index drop_index create_partition drop_partition has_partition
+        list_partitions load release
         alter_properties close get query search resolve_search_metric load_state pk_field name data_dir
         _apply _should_flush _trigger_flush _schedule_bg_maintenance _wait_for_bg _num_entities
         _read_snapshot _segments_snapshot _compile_filter _indexed_filter_plan _effective_timezone _require_loaded
         _refresh_segment_cache _resolve_anns_field _search_sparse _prepare_sparse_queries""",
     filters: "evaluate evaluate_mask compile_filter",
     collections: "_row_matches_filter",
-    MilvusServicer: """CreateCollection DescribeCollection RenameCollection CreateAlias Insert Upsert Delete
-        Query Search HybridSearch RunAnalyzer CreateIndex DescribeIndex DropIndex LoadCollection ReleaseCollection
+    MilvusServicer: """CreateCollection DescribeCollection RenameCollection DropCollection AlterCollection
+        CreateAlias AlterAlias DropAlias DescribeAlias ListAliases CreatePartition DropPartition
+        GetPartitionStatistics CreateDatabase DropDatabase DescribeDatabase AlterDatabase Insert Upsert Delete
+        Query Search HybridSearch CreateIndex AlterIndex DescribeIndex DropIndex LoadCollection LoadPartitions
+        GetLoadingProgress GetLoadState ReleaseCollection ReleasePartitions
+        Flush FlushAll GetFlushAllState ManualCompaction GetCompactionStateWithPlans
+        RunAnalyzer
         _get_collection _database_name _extract_pks_from_expr""",
 }
 ATTRIBUTES: dict[Any, str] = {

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from colmilvus.embedded.lite import EngineCollection, EngineDatabase, MilvusServicer
+from colmilvus.embedded.lite import CollectionNotFoundError, EngineCollection, EngineDatabase, MilvusServicer
 
 __all__ = ["Calls", "timestamp"]
 
@@ -22,7 +22,17 @@ class Calls(MilvusServicer):  # type: ignore[misc]  # Milvus Lite has no types
 
     def _get_collection(self, request: Any, context: Any) -> EngineCollection:
         bound: EngineCollection | None = getattr(self._call, "collection", None)
-        return bound or super()._get_collection(request, context)
+        if bound is not None:
+            return bound
+        try:
+            found: EngineCollection = super()._get_collection(request, context)
+            return found
+        except CollectionNotFoundError:
+            database = self._database_name(request, context)
+            # Milvus Lite's own handlers, which may have asked, know this kind of error.
+            raise CollectionNotFoundError(
+                f"collection not found[database={database}][collection={request.collection_name}]"
+            ) from None
 
     @contextmanager
     def _bound(self, collection: EngineCollection) -> Iterator[None]:

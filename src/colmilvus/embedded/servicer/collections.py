@@ -1,4 +1,4 @@
-"""Calls that make, describe, rename, load and release collections."""
+"""Calls that make, describe, rename, alter and drop collections."""
 
 from __future__ import annotations
 
@@ -10,12 +10,16 @@ from pymilvus.grpc_gen import milvus_pb2, schema_pb2
 from colmilvus.embedded.analyzers import create_analyzer
 from colmilvus.embedded.lite import REQUEST, analyzer_params
 from colmilvus.embedded.naming import check_name
-from colmilvus.embedded.refusal import Refused, status
-from colmilvus.embedded.schema import check_schema, completed, schema_for_lite
+from colmilvus.embedded.refusal import ALIAS_IS_COLLECTION, Refused, status
+from colmilvus.embedded.schema import completed, schema_for_lite
+from colmilvus.embedded.schema_rules import check_schema
 from colmilvus.embedded.servicer.calls import Calls, timestamp
 from colmilvus.errors import MissingExtra
 
 __all__ = ["Collections"]
+
+# What a server heeds and the engine does not: rows would not go when they should.
+UNHEEDED = ("collection.ttl.seconds", "ttl_field")
 
 
 def _check_analyzer(field: Any) -> None:
@@ -37,16 +41,31 @@ class Collections(Calls):
 
     def CreateCollection(self, request: Any, context: Any) -> Any:  # noqa: N802
         proto = schema_pb2.CollectionSchema.FromString(request.schema)
-        check_name(request.collection_name, "collection")
-        check_schema(proto)
+        check_name(request.collection_name)
+        check_schema(proto, request.collection_name)
+        _check_properties(request.properties)
         for field in proto.fields:
             _check_analyzer(field)
         kept = milvus_pb2.CreateCollectionRequest()
         kept.CopyFrom(request)
         kept.schema = completed(proto).SerializeToString()
+        if self._exists(request, kept, context):
+            return status()
         request.schema = schema_for_lite(proto).SerializeToString()
         request.properties.add(key=REQUEST, value=base64.b64encode(kept.SerializeToString()).decode())
         return super().CreateCollection(request, context)
+
+    def _exists(self, request: Any, kept: Any, context: Any) -> bool:
+        """Whether the very same collection is there already. Raises Refused where another has its name."""
+        name, database = request.collection_name, self._database_name(request, context)
+        if name in self._db.list_aliases(database_name=database):
+            raise _conflict(database, name, "please choose a unique name: ")
+        if not self._db.has_collection(name, database_name=database):
+            return False
+        held = self._db.get_collection(name, database_name=database)
+        if _made_alike(held.request, kept):
+            return True
+        raise Refused(f"create duplicate collection with different parameters, collection: {name}")
 
     def DescribeCollection(self, request: Any, context: Any) -> Any:  # noqa: N802
         collection = self._get_collection(request, context)
@@ -66,25 +85,57 @@ class Collections(Calls):
         return answer
 
     def RenameCollection(self, request: Any, context: Any) -> Any:  # noqa: N802
-        check_name(request.newName, "collection")
+        check_name(request.newName)
+        old, new = request.oldName, request.newName
+        database = self._database_name(request, context)
+        aliases = self._db.list_aliases(database_name=database)
+        if request.newDBName and request.newDBName != database:
+            raise Refused("the embedded engine does not move collections to other databases")
+        if old == new:
+            raise Refused("collection name or database name should be different")
+        if old in aliases:
+            raise Refused(f"unsupported use an alias to rename collection, alias:{old}")
+        if new in aliases:
+            raise _conflict(database, new)
+        if self._db.has_collection(new, database_name=database):
+            raise Refused(f"duplicated new collection name {database}:{new} with other collection name or alias")
         return super().RenameCollection(request, context)
 
-    def CreateAlias(self, request: Any, context: Any) -> Any:  # noqa: N802
-        check_name(request.alias, "collection alias")
-        return super().CreateAlias(request, context)
+    def DropCollection(self, request: Any, context: Any) -> Any:  # noqa: N802
+        name, database = request.collection_name, self._database_name(request, context)
+        if name in self._db.list_aliases(database_name=database):
+            raise Refused(f"cannot drop the collection via alias = {name}")
+        if self._db.has_collection(name, database_name=database):
+            aliases = self._db.list_aliases(name, database_name=database)
+            if aliases:
+                raise Refused(
+                    f"unable to drop the collection [{name}] because it has associated aliases [{' '.join(aliases)}], "
+                    "please remove all aliases before dropping the collection"
+                )
+        return super().DropCollection(request, context)
+
+    def AlterCollection(self, request: Any, context: Any) -> Any:  # noqa: N802
+        self._get_collection(request, context)
+        _check_properties(request.properties)
+        return super().AlterCollection(request, context)
 
     def AllocTimestamp(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
         return milvus_pb2.AllocTimestampResponse(status=status(), timestamp=timestamp())
 
-    def LoadCollection(self, request: Any, context: Any) -> Any:  # noqa: N802
-        collection = self._get_collection(request, context)
-        with self._bound(collection):
-            answer = super().LoadCollection(request, context)
-        collection.loaded_by_user = not answer.code
-        return answer
 
-    def ReleaseCollection(self, request: Any, context: Any) -> Any:  # noqa: N802
-        collection = self._get_collection(request, context)
-        collection.loaded_by_user = False
-        with self._bound(collection):
-            return super().ReleaseCollection(request, context)
+def _conflict(database: str, alias: str, hint: str = "") -> Refused:
+    return Refused(f"{hint}alias and collection name conflict[database={database}][alias={alias}]", ALIAS_IS_COLLECTION)
+
+
+def _made_alike(one: Any, other: Any) -> bool:
+    """Whether two requests ask for the same collection."""
+    names = ("schema", "shards_num", "consistency_level", "num_partitions")
+    pairs = [sorted((pair.key, pair.value) for pair in each.properties) for each in (one, other)]
+    return all(getattr(one, name) == getattr(other, name) for name in names) and pairs[0] == pairs[1]
+
+
+def _check_properties(properties: Any) -> None:
+    """Refuse properties of a collection that a server would heed and the engine would not."""
+    for pair in properties:
+        if pair.key in UNHEEDED:
+            raise Refused(f"the property {pair.key} is not supported by the embedded engine: its rows do not expire")
