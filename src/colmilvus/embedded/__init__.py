@@ -7,39 +7,47 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, overload
 
 if TYPE_CHECKING:
-    from pymilvus import MilvusClient
+    from pymilvus import AsyncMilvusClient, MilvusClient
 
 __all__ = ["address", "connect"]
 
 
-def connect(path: str | os.PathLike[str]) -> MilvusClient:
+@overload
+def connect(path: str | os.PathLike[str], *, asynchronous: Literal[False] = False) -> MilvusClient: ...
+@overload
+def connect(path: str | os.PathLike[str], *, asynchronous: Literal[True]) -> AsyncMilvusClient: ...
+def connect(path: str | os.PathLike[str], *, asynchronous: bool = False) -> MilvusClient | AsyncMilvusClient:
     """A ready pymilvus MilvusClient of the database in the folder ``path``, which is made if it is missing.
 
-    The engine starts in this process with the first client of a path, is shared by all others, and stops when the
-    last one is closed or no longer used. Nothing is lost without ``close()``: what was acknowledged is on disk.
+    With ``asynchronous`` an AsyncMilvusClient; it opens the folder before it is returned, as the other does.
 
-    A process that is forked cannot use the clients that it inherits: every call raises DatabaseError. The same holds
-    for the clients of a folder that was removed while it was open, once it is connected to again.
+    The engine runs in the process that opens the path first. Every other process joins it, and when it ends, by
+    whatever cause, the one that makes the next call takes over; calls that were on their way are made again. A process
+    that is forked joins afresh: it can use the clients that it inherits. Within a process all clients of a path share
+    what is there, and leave with the last one that is closed or no longer used. Nothing is lost without ``close()``:
+    what was acknowledged is on disk.
 
     Raises DatabaseError where the parent folder is missing, ``path`` is no database of this kind or cannot be written,
-    DatabaseInUse where another process holds it, DatabaseDamaged where ``format.json`` in it cannot be read, and
-    MissingExtra without Milvus Lite. Damage in a collection is the answer to the calls that meet it.
+    DatabaseInUse where another process holds it and does not answer, DatabaseDamaged where ``format.json`` in it cannot
+    be read, and MissingExtra without Milvus Lite. Damage in a collection is the answer to the calls that meet it.
     """
-    from colmilvus.embedded import server
+    from colmilvus.embedded import clients
 
-    return server.connect(Path(os.path.realpath(path)))
+    found = Path(os.path.realpath(path))
+    return clients.connect_asynchronous(found) if asynchronous else clients.connect(found)
 
 
 def address(path: str | os.PathLike[str]) -> tuple[str, str]:
-    """The uri and the token of the engine that this process runs for ``path``, for other clients.
+    """The uri and the token under which the engine of ``path`` answers other clients over gRPC, in whatever process.
 
-    gRPC asks the proxy that ``http_proxy`` names for this address too, and the proxy cannot reach it. Where that is
-    set, other clients need ``grpc_options={"grpc.enable_http_proxy": 0}``, or ``127.0.0.1`` in ``no_proxy``.
+    It holds until the process that runs the engine ends. gRPC asks the proxy that ``http_proxy`` names for this address
+    too, and the proxy cannot reach it. Where that is set, other clients need
+    ``grpc_options={"grpc.enable_http_proxy": 0}``, or ``127.0.0.1`` in ``no_proxy``.
 
-    Raises DatabaseError where this process runs none.
+    Raises DatabaseError where this process has not opened ``path``.
     """
     from colmilvus.embedded import server
 

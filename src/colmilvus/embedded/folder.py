@@ -2,7 +2,7 @@
 
 ``format.json``   the number of the format
 ``LOCK/``         a directory, where Milvus Lite wants a file: so plain Milvus Lite refuses the folder
-``address.json``  uri, token and process of the engine that holds the folder; readable by its user only
+``address.json``  port, token and process of the engine that holds the folder; readable by its user only
 ``lite/``         Milvus Lite's data with the vectors beside them; the lock between processes is Lite's, in here
 ``images/``       page pictures, which are not the engine's
 """
@@ -69,18 +69,27 @@ def _check_format(path: Path) -> None:
         )
 
 
-def write_address(path: Path, uri: str, token: str) -> None:
-    """Leave word of the running engine, for the user's other processes."""
-    _write(path / "address.json", {"uri": uri, "token": token, "pid": os.getpid()}, 0o600)
+def write_address(path: Path, port: int, token: str, uri: str | None) -> None:
+    """Leave word of the running engine, for the user's other processes; ``uri`` is where it answers over gRPC."""
+    told = {"pid": os.getpid(), "port": port, "token": token, "folder": _number(path)}
+    _write(path / "address.json", {**told, "uri": uri} if uri else told, 0o600)
 
 
 def read_address(path: Path) -> dict[str, Any]:
-    """``uri``, ``token`` and ``pid`` of the engine that holds the folder; empty where it left no word."""
+    """``pid``, ``port``, ``token``, and perhaps ``uri`` of the engine that holds the folder; empty without its word.
+
+    Word that came along with a copy of the folder is of another's engine, and does not count.
+    """
     try:
         found = json.loads((path / "address.json").read_text("utf-8"))
-    except (OSError, ValueError):
+        return found if found["folder"] == _number(path) and isinstance(found["port"], int) else {}
+    except (OSError, ValueError, KeyError, TypeError):
         return {}
-    return found if isinstance(found, dict) else {}
+
+
+def _number(path: Path) -> int:
+    """What tells the folder from a copy of it."""
+    return (lite_folder(path) / "LOCK").stat().st_ino
 
 
 def forget_address(path: Path) -> None:

@@ -16,7 +16,7 @@ from colmilvus.embedded.lite import MilvusLiteError, to_status_kwargs
 from colmilvus.embedded.refusal import DAMAGED, INVALID, UNEXPECTED, UNSUPPORTED, Refused, status
 from colmilvus.errors import DatabaseDamaged
 
-__all__ = ["Guard", "Token"]
+__all__ = ["SERVICE", "Guard", "Token", "guarded"]
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ class Guard(grpc.ServerInterceptor):  # type: ignore[misc]  # grpc has no types
         if handler is None or handler.unary_unary is None or _method(details) not in SERVICE.methods_by_name:
             return handler
         method = _method(details)
-        return _wrapped(handler, lambda request, context: _guarded(handler.unary_unary, method, request, context))
+        return _wrapped(handler, lambda request, context: guarded(handler.unary_unary, method, request, context))
 
 
 def _wrapped(handler: Any, behaviour: Callable[[Any, Any], Any]) -> Any:
@@ -78,7 +78,8 @@ def _wrapped(handler: Any, behaviour: Callable[[Any, Any], Any]) -> Any:
     return grpc.unary_unary_rpc_method_handler(behaviour, handler.request_deserializer, handler.response_serializer)
 
 
-def _guarded(behaviour: Callable[[Any, Any], Any], method: str, request: Any, context: Any) -> Any:
+def guarded(behaviour: Callable[[Any, Any], Any], method: str, request: Any, context: Any) -> Any:
+    """The handler's answer, a status where it raises."""
     try:
         answer = behaviour(request, context)
     except Refused as refused:

@@ -1,282 +1,284 @@
-"""The running engines of this process, one for each path, and the clients that keep them running."""
+"""This process's part in each path: it runs the engine, or has joined the one that another process runs."""
 
 from __future__ import annotations
 
 import atexit
-import copy
-import os
-import secrets
+import itertools
 import threading
+import time
 import weakref
-from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 import grpc
-from pymilvus import MilvusClient
 from pymilvus.client.cache import GlobalCache
-from pymilvus.grpc_gen import milvus_pb2_grpc
 
 from colmilvus.embedded import folder
-from colmilvus.embedded.interceptors import Guard, Token
-from colmilvus.embedded.lite import DataDirLockedError, EngineDatabase, install_filters, self_test
-from colmilvus.embedded.servicer import EngineServicer
+from colmilvus.embedded.dispatch import (
+    FIRST_ID,
+    NOT_TWICE,
+    REQUEST_BYTES,
+    Metadata,
+    Reply,
+    failed,
+    too_large,
+    with_reason,
+)
+from colmilvus.embedded.engine import Engine
+from colmilvus.embedded.forks import in_child
+from colmilvus.embedded.line import Line, Lost, Moved
+from colmilvus.embedded.lite import DataDirLockedError
 from colmilvus.embedded.workers import Workers
 from colmilvus.errors import DatabaseError, DatabaseInUse
 
-__all__ = ["Client", "address", "connect"]
+__all__ = ["ENGINES", "Member", "address"]
 
-REQUEST_BYTES = 64 << 20
-ANSWER_BYTES = 256 << 20
-WORKERS = 10
-GRACE_SECONDS = 10
-OPTIONS = [
-    ("grpc.max_receive_message_length", REQUEST_BYTES),  # proxy.grpc.serverMaxRecvSize of a server
-    ("grpc.max_send_message_length", ANSWER_BYTES),  # proxy.grpc.serverMaxSendSize
-    ("grpc.so_reuseport", 0),
-    ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.http2.min_ping_interval_without_data_ms", 5000),
-    ("grpc.http2.max_ping_strikes", 0),
-]
-NO_PROXY = {"grpc.enable_http_proxy": 0}
+PATIENCE_SECONDS = 20.0
+"""How long an engine may take to start or to end, before whoever waits for it gives up."""
+WAITING = 16
+"""Calls of one path that wait for their answers in threads of their own."""
+NUMBERS = itertools.count(1)
+PAUSE_SECONDS = 0.01
+LONGEST_PAUSE_SECONDS = 0.2
+LATE = failed(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded")
+REPEATED = (
+    "; the engine that was asked first ended before it answered, and may have done it already: see what is there "
+    "before asking again"
+)
 
 
-class Engine:
-    """The engine of one path: a gRPC server on a loopback port over Milvus Lite's database."""
+class Member:
+    """One path in this process: calls go to the engine, wherever it runs, and to the next one when it ends.
+
+    It runs in the process that opened the path first; when that ends, in the one that makes the next call.
+    """
 
     def __init__(self, path: Path) -> None:
-        """Open the database and answer on a free port. Raises DatabaseError and DataDirLockedError."""
-        self_test()
-        install_filters()
-        folder.prepare(path)
         self.path = path
+        self.name = f"http://embedded-{next(NUMBERS)}:1"  # nobody asks there; pymilvus remembers schemas by it
         self.users = 0
-        self.clients: weakref.WeakSet[Client] = weakref.WeakSet()
-        self.connections: set[Any] = set()
-        with ExitStack() as opened:
-            self._database = EngineDatabase(folder.lite_folder(path))
-            opened.callback(self._let_go)
-            folder.forget_address(path)
-            self.token = secrets.token_urlsafe(32)
-            self._workers = Workers(WORKERS, "colmilvus-engine")
-            opened.callback(self._workers.shutdown, wait=False)
-            self._server = grpc.server(self._workers, interceptors=[Token(self.token), Guard()], options=OPTIONS)
-            opened.callback(self._end_calls)
-            opened.callback(self._forget_address)
-            self._start()
-            self._opened = opened.pop_all()
+        self.clients: weakref.WeakSet[Any] = weakref.WeakSet()
+        self.begin()
 
-    def _start(self) -> None:
-        milvus_pb2_grpc.add_MilvusServiceServicer_to_server(EngineServicer(self._database), self._server)
-        self.uri = f"http://127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
-        # pymilvus remembers schemas by address, and the system gives the port of an engine that ended to another.
+    def begin(self) -> None:
+        """Know of no engine, as at first and after a fork."""
+        self._lock = threading.Lock()
+        self._workers_lock = threading.Lock()
+        self._workers: Workers | None = None
+        self.engine: Engine | None = None
+        self._line: Line | None = None
+
+    @property
+    def workers(self) -> Workers:
+        """The threads in which calls wait whose callers do not."""
+        with self._workers_lock:
+            self._workers = self._workers or Workers(WAITING, "colmilvus-waiting")
+            return self._workers
+
+    def exchange(self, method: str, metadata: Metadata, payload: bytes, timeout: float | None) -> Reply:
+        """Make one call. Raises DatabaseError where no engine can be reached or started.
+
+        A call whose engine ended meanwhile is made again, with the ids that its rows had been given before.
+        """
+        if len(payload) > REQUEST_BYTES:
+            return too_large("Received", payload, REQUEST_BYTES)
+        end = None if timeout is None else time.monotonic() + timeout
+        is_repeated = False
+        while True:
+            place: Engine | Line | None = None
+            try:
+                place = self.find(end)
+                reply = place.call(method, metadata, payload, _left(end))
+                return with_reason(method, reply, REPEATED) if is_repeated and method in NOT_TWICE else reply
+            except Moved:
+                self._forget(place)
+            except Lost as lost:
+                is_repeated = True
+                if lost.first_id:
+                    metadata = [*metadata, (FIRST_ID, str(lost.first_id))]
+                self._forget(place)
+            except TimeoutError:
+                return LATE
+
+    def find(self, end: float | None = None) -> Engine | Line:
+        """The engine of this process or the line to another's, started or joined if need be.
+
+        Raises TimeoutError at ``end``, DatabaseInUse where another process holds the folder and does not answer, and
+        what opening the folder raises.
+        """
+        give_up = time.monotonic() + PATIENCE_SECONDS
+        pause = PAUSE_SECONDS
+        while True:
+            left = _left(end)
+            if not self._lock.acquire(timeout=-1 if left is None else max(left, 0)):
+                raise TimeoutError
+            try:
+                found = self.engine or self._line or self._started() or self._joined()
+            finally:
+                self._lock.release()
+            if found is not None:
+                return found
+            if end is not None and time.monotonic() + pause > end:
+                raise TimeoutError
+            if time.monotonic() > give_up:
+                raise _in_use(self.path)
+            time.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+    def _started(self) -> Engine | None:
+        try:
+            self.engine = Engine(self.path)
+        except DataDirLockedError:
+            return None
+        except OSError as error:
+            raise DatabaseError(
+                f"{self.path} cannot be opened, because {error.filename or self.path} cannot be written: "
+                f"{error.strerror or error}; give a path in a folder where this user may write"
+            ) from error
+        return self.engine
+
+    def _joined(self) -> Line | None:
+        found = folder.read_address(self.path)
+        if not found:
+            return None
+        try:
+            self._line = Line(found["port"], found["token"])
+        except OSError:
+            return None
+        # pymilvus remembers schemas, and other processes may have changed them.
         GlobalCache.schema.clear()
         GlobalCache.collection_ts.clear()
-        self._server.start()
-        folder.write_address(self.path, self.uri, self.token)
+        return self._line
 
-    def stop(self) -> None:
-        """Finish the calls in progress, flush, and let the folder go; it is let go where this is interrupted, too.
+    def _forget(self, place: Engine | Line | None) -> None:
+        with self._lock:
+            if place is self._line is not None:
+                self._line.close()
+                self._line = None
+            elif place is self.engine:
+                self.engine = None
 
-        Calls that take longer than ``GRACE_SECONDS`` are cancelled.
-        """
-        self._opened.close()
+    def look(self) -> None:
+        """Follow the folder where it was removed or replaced, or its engine has moved."""
+        with self._lock:
+            if self._line is not None and folder.read_address(self.path).get("port") != self._line.port:
+                self._line.close()
+                self._line = None
 
-    def _forget_address(self) -> None:
-        if self.in_place():
-            folder.forget_address(self.path)
-
-    def _end_calls(self) -> None:
-        try:
-            self._server.stop(GRACE_SECONDS).wait()
-            self._workers.shutdown()
-        finally:
-            self._server.stop(None)
-
-    def _let_go(self) -> None:
-        if self.in_place():
-            self._database.close()
-        else:
-            self._database.leave()
-
-    def in_place(self) -> bool:
-        """Whether the folder is still the one that was opened, neither removed nor replaced by another."""
-        return self._database.in_place()
-
-    def abandon(self) -> None:
-        """Let the folder go at once; what was acknowledged is on disk, and is read back at the next opening."""
-        self._forget_address()
-        # gRPC tells the user about a server that ends before its clients.
-        for connection in list(self.connections):
-            MilvusClient.close(connection)
-        self._server.stop(None)
+    def leave(self) -> None:
+        """Stop the engine, once flushed, where it runs here; another process that has joined it takes over."""
+        engine = self._let_go()
+        if engine is not None:
+            engine.stop()
 
     def lose(self) -> None:
-        """End without a write, because the folder was removed or replaced."""
-        self.abandon()
-        self._workers.shutdown(wait=False)
-        self._leave(f"{self.path} was removed or replaced while it was open; connect again")
-
-    def leave_to_parent(self) -> None:
-        """Touch nothing that a forked process shares with the one it was forked from, and hold its lock no longer."""
-        self._leave(f"this client of {self.path} belongs to the process that this one was forked from")
-
-    def _leave(self, reason: str) -> None:
+        """End what is left of a folder that was removed or replaced: its clients answer with a DatabaseError."""
         for client in list(self.clients):
-            client.end(reason)
-        self._database.leave()
+            client.end(f"{self.path} was removed or replaced while it was open; connect again")
+        engine = self._let_go()
+        if engine is not None:
+            engine.lose()
+
+    def _let_go(self) -> Engine | None:
+        """Know of no engine any more; the one that ran here."""
+        with self._lock:
+            engine, self.engine = self.engine, None
+            if self._line is not None:
+                self._line.close()
+                self._line = None
+        with self._workers_lock:
+            if self._workers is not None:
+                self._workers.shutdown(wait=False)
+                self._workers = None
+        return engine
+
+    def begin_anew(self) -> None:
+        """In a forked process: join the parent's engine at the next call."""
+        line = self._line
+        self.begin()
+        if line is not None:
+            line.leave()
 
 
 class Engines:
-    """The engines of this process by real path. Starting, counting and stopping happen one at a time."""
+    """The members of this process by real path. Joining, counting and leaving happen one at a time."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
-        self._running: dict[Path, Engine] = {}
+        self._members: dict[Path, Member] = {}
 
-    def take(self, path: Path) -> Engine:
-        """The engine of ``path``, started if it does not run, with one client more."""
+    def take(self, path: Path) -> Member:
+        """The member of ``path``, whose engine runs, with one client more."""
         with self._lock:
-            engine = self._running.get(path)
-            if engine is not None and not engine.in_place():
-                self._running.pop(path).lose()
-                engine = None
-            if engine is None:
-                engine = self._running[path] = _open(path)
-            engine.users += 1
-            return engine
+            member = self._members.get(path)
+            if member is not None and member.engine is not None and not member.engine.in_place():
+                self._members.pop(path).lose()
+                member = None
+            if member is None:
+                member = Member(path)
+            member.look()
+            member.find()
+            self._members[path] = member
+            member.users += 1
+            return member
 
-    def give_back(self, engine: Engine) -> None:
+    def give_back(self, member: Member) -> None:
         """One client less; the engine stops with the last."""
         with self._lock:
-            engine.users -= 1
-            if not engine.users and self._running.get(engine.path) is engine:
-                del self._running[engine.path]
-                engine.stop()
+            member.users -= 1
+            if not member.users and self._members.get(member.path) is member:
+                del self._members[member.path]
+                member.leave()
 
     def running(self, path: Path) -> Engine | None:
+        """The engine that this process runs for ``path``."""
+        member = self.member(path)
+        return None if member is None else member.engine
+
+    def member(self, path: Path) -> Member | None:
         with self._lock:
-            return self._running.get(path)
+            return self._members.get(path)
 
     def abandon_all(self) -> None:
         with self._lock:
-            while self._running:
-                self._running.popitem()[1].abandon()
+            while self._members:
+                engine = self._members.popitem()[1].engine
+                if engine is not None:
+                    engine.abandon()
 
-    def before_fork(self) -> None:
-        """Let no engine start or stop while the process forks."""
-        self._lock.acquire()
-
-    def after_fork(self) -> None:
-        self._lock.release()
-
-    def after_fork_in_child(self) -> None:
-        """Begin anew, without the threads of the engines."""
-        left, self._running = self._running, {}
-        # Kept: the objects of gRPC, when they end, wait for threads that this process does not have.
-        INHERITED.extend(left.values())
+    def begin_anew(self) -> None:
+        """In a forked process: join the parent's engines at the next calls."""
         self._lock = threading.RLock()
-        for engine in left.values():
-            engine.leave_to_parent()
+        for member in self._members.values():
+            member.begin_anew()
 
 
 ENGINES = Engines()
-INHERITED: list[Engine] = []
+in_child(ENGINES.begin_anew)
 atexit.register(ENGINES.abandon_all)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=ENGINES.before_fork,
-        after_in_parent=ENGINES.after_fork,
-        after_in_child=ENGINES.after_fork_in_child,
-    )
-
-
-class Ended:
-    """Stands for the connection of a client that has lost its engine: whatever is asked of it raises DatabaseError."""
-
-    def __init__(self, reason: str) -> None:
-        self._reason = reason
-
-    def __getattr__(self, name: str) -> Any:
-        raise DatabaseError(self._reason)
-
-
-class Client(MilvusClient):  # type: ignore[misc]  # pymilvus has no types
-    """A MilvusClient that keeps its engine running until it is closed or no longer used."""
-
-    def __init__(self, engine: Engine) -> None:
-        super().__init__(uri=engine.uri, token=engine.token, dedicated=True, grpc_options=NO_PROXY)
-        # A copy has the same connection, and can still close it when this object is gone.
-        self._connection = copy.copy(self)
-        self._leave = weakref.finalize(self, _leave_later, self._connection, engine)
-        self._leave.atexit = False
-        self._engine = engine
-        engine.connections.add(self._connection)
-        engine.clients.add(self)
-
-    def end(self, reason: str) -> None:
-        """Answer every later call with a DatabaseError; nothing is closed."""
-        self._leave.detach()
-        self._handler = Ended(reason)
-
-    def close(self) -> None:
-        """Close the connection; the engine stops, once flushed, with its last client."""
-        if isinstance(getattr(self, "_handler", None), Ended):
-            return
-        left = getattr(self, "_leave", None)
-        super().close()
-        if left is not None and left.detach():
-            _leave(self._connection, self._engine)
-
-
-def connect(path: Path) -> Client:
-    """A client of the engine of ``path``, a real path."""
-    engine = ENGINES.take(path)
-    try:
-        return Client(engine)
-    except BaseException:
-        ENGINES.give_back(engine)
-        raise
 
 
 def address(path: Path) -> tuple[str, str]:
-    """Uri and token of the engine of ``path``, a real path. Raises DatabaseError where this process runs none."""
-    engine = ENGINES.running(path)
-    if engine is None:
-        raise DatabaseError(f"this process does not run the engine of {path}; call colmilvus.embedded.connect first")
-    return engine.uri, engine.token
+    """Uri and token of the engine of ``path``, a real path. Raises DatabaseError where it was not opened here."""
+    member = ENGINES.member(path)
+    if member is None:
+        raise DatabaseError(f"this process has not opened {path}; call colmilvus.embedded.connect first")
+    reply = member.exchange("Address", (), b"", PATIENCE_SECONDS)
+    found = folder.read_address(path)
+    if reply.code or not found.get("uri"):
+        raise DatabaseError(f"the engine of {path} cannot be reached over gRPC: {reply.details}")
+    return found["uri"], found["token"]
 
 
-def _leave_later(connection: Any, engine: Engine) -> None:
-    # Garbage may be collected in any thread, the engine's own among them, and with any lock held.
-    with suppress(RuntimeError):
-        threading.Thread(target=_leave, args=(connection, engine), name="colmilvus-engine-stop").start()
-
-
-def _leave(connection: Any, engine: Engine) -> None:
-    MilvusClient.close(connection)
-    engine.connections.discard(connection)
-    ENGINES.give_back(engine)
-
-
-def _open(path: Path) -> Engine:
-    try:
-        return Engine(path)
-    except DataDirLockedError as error:
-        raise _in_use(path) from error
-    except OSError as error:
-        raise DatabaseError(
-            f"{path} cannot be opened, because {error.filename or path} cannot be written: {error.strerror or error}; "
-            "give a path in a folder where this user may write"
-        ) from error
+def _left(end: float | None) -> float | None:
+    return None if end is None else end - time.monotonic()
 
 
 def _in_use(path: Path) -> DatabaseInUse:
     found = folder.read_address(path)
-    uri = found.get("uri")
-    holder = f"process {found.get('pid')} at {uri}" if uri else "another process"
+    holder = f"process {found['pid']}" if found else "another process"
     return DatabaseInUse(
-        f"{path} is held by {holder}; close it there, or use it through that process: take its address for the path "
-        f"(uri=, --db) and the token in {path / 'address.json'} (token=, COLMILVUS_TOKEN)",
-        uri,
+        f"{path} is held by {holder}, which has not answered for {PATIENCE_SECONDS:.0f} s: end it, or wait for it; "
+        "where it runs on another machine or in a container of its own, run there: colmilvus serve",
+        found.get("uri"),
     )

@@ -14,7 +14,7 @@ Task = tuple["Future[Any]", Callable[..., Any], tuple[Any, ...], dict[str, Any]]
 
 
 class Workers(Executor):
-    """A pool of daemon threads.
+    """A pool of daemon threads, which start when there is work for them.
 
     Python shuts its own pools down when the main thread ends, before other threads of the program have ended, and
     their calls would then never be answered.
@@ -24,9 +24,9 @@ class Workers(Executor):
         self._lock = threading.Lock()
         self._ended = False
         self._tasks: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
-        self._threads = [threading.Thread(target=self._work, name=f"{name}-{i}", daemon=True) for i in range(number)]
-        for thread in self._threads:
-            thread.start()
+        self._threads: list[threading.Thread] = []
+        self._number, self._name = number, name
+        self._idle = 0
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Run the function in one of the threads. Raises RuntimeError after ``shutdown``."""
@@ -35,7 +35,17 @@ class Workers(Executor):
             if self._ended:
                 raise RuntimeError("these threads have ended and take no more work")
             self._tasks.put((future, function, args, kwargs))
+            if self._idle:
+                self._idle -= 1
+            elif len(self._threads) < self._number:
+                self._start()
         return future
+
+    def _start(self) -> None:
+        name = f"{self._name}-{len(self._threads)}"
+        thread = threading.Thread(target=self._work, name=name, daemon=True)
+        thread.start()
+        self._threads.append(thread)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002
         """End the threads once they have done what was submitted before."""
@@ -50,10 +60,11 @@ class Workers(Executor):
     def _work(self) -> None:
         while (task := self._tasks.get()) is not None:
             future, function, args, kwargs = task
-            if not future.set_running_or_notify_cancel():
-                continue
-            try:
-                future.set_result(function(*args, **kwargs))
-            except BaseException as error:
-                future.set_exception(error)
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(function(*args, **kwargs))
+                except BaseException as error:
+                    future.set_exception(error)
             del task, future, function, args, kwargs
+            with self._lock:
+                self._idle += 1

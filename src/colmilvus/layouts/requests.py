@@ -45,6 +45,8 @@ def request(what: str, expression: str = "") -> Iterator[None]:
     token = _translating.set(True)
     try:
         yield
+    except ColmilvusError:
+        raise  # the embedded engine's own: it can be neither reached nor started
     except MilvusException as error:
         raise _translated(error, what, expression) from error
     except grpc.RpcError as error:

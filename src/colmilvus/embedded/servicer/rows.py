@@ -15,6 +15,7 @@ from colmilvus.embedded.queries import COUNT, check_no_partition_key, check_quer
 from colmilvus.embedded.refusal import NO_PARTITION, Refused, status
 from colmilvus.embedded.schema import row_field
 from colmilvus.embedded.servicer.calls import Calls, timestamp
+from colmilvus.embedded.servicer.numbers import number_rows
 from colmilvus.embedded.vectors import Record, StoreClosed
 from colmilvus.embedded.wire import check_columns, records
 
@@ -29,6 +30,7 @@ class Rows(Calls):
         _check_partition(request, collection)
         _check_given(request, collection)
         with self._stored(request, collection), self._bound(collection):
+            number_rows(request, collection, context)
             return super().Insert(request, context)
 
     def Upsert(self, request: Any, context: Any) -> Any:  # noqa: N802
