@@ -34,7 +34,9 @@ try:
     from milvus_lite.search.filter import evaluate_mask
     from milvus_lite.search.indexed_filter import evaluate_segment_filter
     from milvus_lite.storage.data_file import read_data_file, write_data_file
+    from milvus_lite.storage.delta_index import DeltaIndex
     from milvus_lite.storage.manifest import Manifest
+    from milvus_lite.storage.memtable import MemTable
     from milvus_lite.storage.wal import WAL
 except ImportError as error:
     raise MissingExtra("the embedded engine", "embedded") from error
@@ -107,6 +109,8 @@ ATTRIBUTES: dict[Any, str] = {
     Collection: """_memtable _schema _index_specs _vector_name _maintenance_lock _bm25_analyzers _ingestion_chain
         _load_state _wal _bg_executor _bg_closed _manifest _delta_index _segment_cache _compaction_mgr
         _recovered_wal_bytes""",
+    DeltaIndex: "_map",
+    MemTable: "_insert_batches _pk_index _delete_index _pk_name _lock",
     WAL: "_data_sink _delta_sink",
 }
 

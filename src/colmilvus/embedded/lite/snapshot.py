@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from colmilvus.embedded.lite.names import build_valid_mask, evaluate_mask, evaluate_segment_filter
+from colmilvus.embedded.lite.names import evaluate_mask, evaluate_segment_filter
+from colmilvus.embedded.lite.stored import Flushed, Rows, Unflushed
 
-__all__ = ["Moment", "Part", "Snapshot", "take"]
+__all__ = ["Moment", "Part", "Snapshot", "Snapshots"]
 
 
 @dataclass(frozen=True)
@@ -46,63 +50,73 @@ class Snapshot:
 
 
 @dataclass(frozen=True)
-class Source:
-    """Some stored rows, live or not: a segment's, or the memtable's, whose rows are numbered through its batches."""
+class Filtering:
+    """A compiled filter with the plan for indexed segments, if there is one, and the partitions to be looked at."""
 
-    holder: Any
-    keys: list[Any]
-    sequence: NDArray[np.uint64]
-    places: list[tuple[Any, Any]]
-    numbers: NDArray[np.int64]
-    table: Any
-    matching: NDArray[np.bool_]
+    compiled: Any
+    plan: Any
+    partitions: list[str]
 
+    def of_segments(self, segments: Sequence[Any]) -> NDArray[np.bool_]:
+        """Which rows of the segments, end to end, match."""
+        return np.concatenate([np.zeros(0, np.bool_), *(self._of_segment(segment) for segment in segments)])
 
-def take(moment: Moment, compiled: Any, plan: Any, partitions: list[str], fields: list[str]) -> Snapshot:
-    """The rows that are live and match the compiled filter, with the integer columns named in ``fields``."""
-    # All partitions: a row may have been replaced by one in another.
-    sources = [*_segments(moment, compiled, plan, partitions), *_unflushed(moment.memtable, compiled, partitions)]
-    keys = [key for source in sources for key in source.keys]
-    places = [place for source in sources for place in source.places]
-    sequence = np.concatenate([np.zeros(0, np.uint64), *(source.sequence for source in sources)])
-    live = build_valid_mask(keys, sequence, moment.deletions, None, moment.memtable)
-    kept = np.flatnonzero(live & np.concatenate([np.zeros(0, np.bool_), *(source.matching for source in sources)]))
-    rows = {}
-    for field in fields:
-        columns = [source.table.column(field).to_numpy() for source in sources]
-        rows[field] = np.concatenate([np.zeros(0, np.int64), *columns]).astype(np.int64)[kept]
-    return Snapshot([keys[i] for i in kept], [places[i] for i in kept], rows, _parts(sources, live))
+    def _of_segment(self, segment: Any) -> NDArray[np.bool_]:
+        mask = np.full(segment.num_rows, not self.partitions or segment.partition in self.partitions)
+        if self.compiled is not None and mask.any():
+            mask &= evaluate_segment_filter(segment, self.compiled, self.plan)
+        return mask
 
-
-def _parts(sources: list[Source], live: NDArray[np.bool_]) -> list[Part]:
-    masks = np.split(live, np.cumsum([len(source.keys) for source in sources])[:-1]) if sources else []
-    return [
-        Part(source.holder, source.numbers[mask], source.numbers[mask & source.matching])
-        for source, mask in zip(sources, masks, strict=True)
-    ]
+    def of_memtable(self, unflushed: Rows) -> NDArray[np.bool_]:
+        """Which of the live rows match."""
+        mask = np.ones(len(unflushed.keys), np.bool_)
+        if not unflushed.keys or not (self.partitions or self.compiled is not None):
+            return mask
+        table = unflushed.table()
+        if self.partitions:
+            inside = pc.is_in(table.column("_partition"), value_set=pa.array(self.partitions))
+            mask &= inside.to_numpy()[unflushed.numbers]
+        if self.compiled is not None:
+            mask &= evaluate_mask(self.compiled, table)[unflushed.numbers]
+        return mask
 
 
-def _segments(moment: Moment, compiled: Any, plan: Any, partitions: list[str]) -> Iterator[Source]:
-    for segment in moment.segments:
-        if not (size := segment.num_rows):
-            continue
-        mask = np.full(size, not partitions or segment.partition in partitions)
-        if compiled is not None and mask.any():
-            mask &= evaluate_segment_filter(segment, compiled, plan)
-        places = [(segment, i) for i in range(size)]
-        yield Source(segment, segment.pks, segment.seqs, places, np.arange(size), segment.table, mask)
+class Snapshots:
+    """Takes snapshots of one collection. What did not change since the last one is not read again."""
+
+    def __init__(self) -> None:
+        self._flushed: Flushed | None = None
+        self._unflushed: WeakKeyDictionary[Any, Unflushed] = WeakKeyDictionary()
+
+    def take(self, moment: Moment, compiled: Any, plan: Any, partitions: list[str], fields: Sequence[str]) -> Snapshot:
+        """The rows that are live and match the compiled filter, with the integer columns named in ``fields``."""
+        flushed = self._flushed = Flushed.of(moment.segments, moment.deletions, fields, self._flushed)
+        with moment.memtable._lock:
+            unflushed = self._unflushed.setdefault(moment.memtable, Unflushed(fields)).read(moment.memtable)
+            alive = flushed.still_live(moment.memtable)
+        filtering = Filtering(compiled, plan, partitions)
+        old, new = alive & filtering.of_segments(flushed.segments), filtering.of_memtable(unflushed)
+        kept = np.concatenate([np.flatnonzero(old), len(old) + np.flatnonzero(new)])
+        rows = {field: np.concatenate([flushed.columns[field], unflushed.columns[field]])[kept] for field in fields}
+        return Snapshot(
+            _chosen(flushed.keys + unflushed.keys, kept),
+            _chosen(flushed.places + unflushed.places, kept),
+            rows,
+            [*_parts(flushed.segments, alive, old), *_unflushed_part(moment.memtable, unflushed, new)],
+        )
 
 
-def _unflushed(memtable: Any, compiled: Any, partitions: list[str]) -> Iterator[Source]:
-    keys, sequence, _, refs, table = memtable.to_search_snapshot(None, None, True)
-    if not keys:
-        return
-    batches = memtable._insert_batches
-    mask = np.ones(len(keys), np.bool_)
-    if partitions:
-        mask &= [batches[batch].column("_partition")[row].as_py() in partitions for batch, row in refs]
-    if compiled is not None:
-        mask &= evaluate_mask(compiled, table)
-    starts = np.cumsum([0, *(batch.num_rows for batch in batches)])
-    numbers = np.array([starts[batch] + row for batch, row in refs])
-    yield Source(memtable, keys, sequence, [(memtable, ref) for ref in refs], numbers, table, mask)
+def _chosen(items: list[Any], kept: NDArray[np.int64]) -> list[Any]:
+    return items if len(kept) == len(items) else [items[i] for i in kept.tolist()]
+
+
+def _parts(segments: Sequence[Any], live: NDArray[np.bool_], kept: NDArray[np.bool_]) -> list[Part]:
+    parts, start = [], 0
+    for segment in segments:
+        own = slice(start, start := start + segment.num_rows)
+        parts.append(Part(segment, np.flatnonzero(live[own]), np.flatnonzero(kept[own])))
+    return parts
+
+
+def _unflushed_part(memtable: Any, unflushed: Rows, kept: NDArray[np.bool_]) -> list[Part]:
+    return [Part(memtable, unflushed.numbers, unflushed.numbers[kept])] if unflushed.keys else []

@@ -8,8 +8,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from colmilvus.embedded.lite.names import Collection, CollectionNotFoundError
-from colmilvus.embedded.lite.snapshot import Moment, Snapshot, take
+from colmilvus.embedded.lite.names import (
+    Collection,
+    CollectionNotFoundError,
+    build_projection_plan,
+    materialize_record,
+    project_record,
+)
+from colmilvus.embedded.lite.snapshot import Moment, Snapshot, Snapshots
 from colmilvus.errors import DatabaseError
 
 __all__ = ["SafeCollection"]
@@ -35,6 +41,7 @@ class SafeCollection(Collection):  # type: ignore[misc]  # Milvus Lite has no ty
         self._moments = threading.local()
         self._version = 0
         self._snapshots: tuple[int, dict[Any, Snapshot]] = (0, {})
+        self._taking = Snapshots()
         self._ended = False
         self._opening = False
         self._failure: Exception | None = None
@@ -226,9 +233,25 @@ class SafeCollection(Collection):  # type: ignore[misc]  # Milvus Lite has no ty
         with self._reading():
             return super().get(*args, **kwargs)
 
-    def query(self, *args: Any, **kwargs: Any) -> Any:
-        with self._reading():
-            return super().query(*args, **kwargs)
+    def query(
+        self,
+        expr: str | None = None,
+        output_fields: list[str] | None = None,
+        partition_names: list[str] | None = None,
+        limit: int | None = None,
+        offset: int = 0,
+        timezone: str | None = None,
+        order_by_pk: bool = False,
+    ) -> list[dict[str, Any]]:
+        """As Milvus Lite's own, which reads all rows anew for each page of an iterator; here only if they changed."""
+        self._require_loaded()
+        plan = build_projection_plan(output_fields, self._schema, api_kind="query")
+        found = self.snapshot(expr, partition_names, timezone)
+        order: Sequence[int] = range(len(found.keys))
+        if order_by_pk:
+            order = sorted(order, key=found.keys.__getitem__)
+        chosen = order[offset : None if limit is None else offset + limit]
+        return [project_record(materialize_record(found.places[at]), self._schema, plan) for at in chosen]
 
     def _num_entities(self, partition_names: list[str] | None) -> int:
         with self._reading():
@@ -253,7 +276,8 @@ class SafeCollection(Collection):  # type: ignore[misc]  # Milvus Lite has no ty
     def _take(self, expr: str | None, partitions: list[str], timezone: str | None) -> Snapshot:
         compiled = self._compile_filter(expr, timezone=timezone) if expr else None
         moment = Moment(self._memtable, *self._read_snapshot())
-        return take(moment, compiled, self._indexed_filter_plan(compiled), partitions, list(self.fields_in_snapshots))
+        plan = self._indexed_filter_plan(compiled)
+        return self._taking.take(moment, compiled, plan, partitions, self.fields_in_snapshots)
 
 
 def _let_go(log: Any) -> None:
