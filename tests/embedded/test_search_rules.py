@@ -97,6 +97,7 @@ SEARCHES: list[tuple[dict[str, Any], int, str]] = [
         ({"output_fields": [name]}, 1100, f"field {name} not exist")
         for name in ("pictures", "patches[embedding]", "pictures[emb]", "patches[]")
     ),
+    ({"output_fields": ["words"]}, 1100, "not allowed to retrieve raw data of field words"),
     ({"output_fields": ["count(*)"]}, 1100, "aggregates are not supported in search request"),
     ({"output_fields": ["sum(year)"]}, 1100, "aggregates are not supported in search request"),
     ({"partition_names": ["known", "nope"]}, 1100, "partition name nope not found"),

@@ -36,6 +36,11 @@ class Outputs:
         else:
             plain += [row_field(name) for name in structs]
         drop = {field for struct in collection.structs.values() for field in hidden_fields(struct)}
+        # A server keeps no raw data of the sparse vectors that BM25 makes; Milvus Lite gives them.
+        generated = {name for name in collection.texts if collection.structs}
+        for name in generated.intersection(plain):
+            raise Refused(f"not allowed to retrieve raw data of field {name}")
+        drop |= generated
         if not plain:
             # Milvus Lite answers an empty list with every field, a server with none.
             plain = [collection.pk_field]
