@@ -268,3 +268,31 @@ def test_hybrid_search_of_texts_counts_ranks(client: MilvusClient) -> None:
         (1, pytest.approx(1 / 61)),
         (0, pytest.approx(1 / 62)),
     ]
+
+
+def test_an_iterator_and_groups_keep_the_order_of_scores(client: MilvusClient) -> None:
+    notes(client)
+    add(client, *(" ".join(["plum"] * (1 + i % 7) + ["fig"] * (i % 3)) for i in range(60)))
+    scores = scored({i: " ".join(["plum"] * (1 + i % 7) + ["fig"] * (i % 3)) for i in range(60)}, "plum")
+    iterator = client.search_iterator("notes", ["plum"], batch_size=9, limit=40, anns_field="words")
+    hits: list[Any] = []
+    while batch := iterator.next():
+        hits.extend(batch)
+    iterator.close()
+    distances = [hit["distance"] for hit in hits]
+    assert len({hit["id"] for hit in hits}) == 40
+    assert distances == pytest.approx(sorted(scores.values(), reverse=True)[:40], rel=1e-5)
+    grouped = client.search("notes", ["plum"], anns_field="words", limit=5, group_by_field="text")[0]
+    best = sorted(set(np.round(list(scores.values()), 4)), reverse=True)[:5]
+    assert [round(hit["distance"], 4) for hit in grouped] == pytest.approx(best, abs=2e-4)
+
+
+def test_the_parameters_of_indexes_are_described_as_they_were_given(client: MilvusClient, path: Path) -> None:
+    given = {"bm25_k1": "1.5", "bm25_b": "0.5", "inverted_index_algo": "DAAT_WAND"}
+    notes(client, None, **given)
+    client.close()
+    again = connect(path)
+    described = again.describe_index("notes", "words")
+    assert given.items() <= described.items()
+    assert found(again, "plum") == []  # and it is loaded
+    again.close()

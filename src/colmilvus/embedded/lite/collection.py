@@ -124,7 +124,20 @@ class EngineCollection(SafeCollection):
             self._compile_filter(expression)
 
     def _compile_filter(self, expr_str: str, timezone: str | None = None) -> Filter:
-        return self._read_filter(expr_str, self._effective_timezone(timezone))
+        chosen: Filter | None = getattr(self._moments, "chosen", None)
+        return chosen or self._read_filter(expr_str, self._effective_timezone(timezone))
+
+    @contextmanager
+    def _chosen(self, expression: str | None, timezone: str | None) -> Iterator[None]:
+        """Let the expression be evaluated once here, where Milvus Lite would evaluate it for each unflushed row."""
+        if expression:
+            matching = self._take(expression, [], timezone).keys
+            condition = self._compile_filter(expression, timezone).condition
+            self._moments.chosen = filters.Chosen(condition, self.pk_field, frozenset(matching))
+        try:
+            yield
+        finally:
+            self._moments.chosen = None
 
     def _new_filter(self, expression: str, timezone: str | None) -> Filter:
         params = {field.name: analyzer_params(field) for field in self.proto.fields}
@@ -218,7 +231,8 @@ class EngineCollection(SafeCollection):
 
     def _search_sparse(self, query_vectors: list[Any], vector_field: str, **options: Any) -> list[list[dict[str, Any]]]:
         if vector_field not in self.texts:
-            return list(super()._search_sparse(query_vectors, vector_field, **options))
+            with self._chosen(options["expr"], options["timezone"]):
+                return list(super()._search_sparse(query_vectors, vector_field, **options))
         queries = self._prepare_sparse_queries(query_vectors, vector_field)
         found = self.snapshot(options["expr"], options["partition_names"], options["timezone"])
         spec = self._index_specs.get(vector_field)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -11,7 +12,7 @@ import pyarrow.compute as pc
 from colmilvus.embedded.filters import Column, Condition, Filter, InvalidExpression, OfColumn, read_filter
 from colmilvus.embedded.lite import names
 
-__all__ = ["install", "read"]
+__all__ = ["Chosen", "install", "read"]
 
 
 class Analyzer(Protocol):
@@ -22,17 +23,35 @@ class Analyzer(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Chosen(Filter):
+    """A filter whose matching rows are known by their keys, for where Milvus Lite evaluates row by row."""
+
+    field: str
+    keys: frozenset[Any]
+
+    @property
+    def ast(self) -> Chosen:
+        return self
+
+
 _evaluate_of_lite, _matches_of_lite = names.filters.evaluate, names.collections._row_matches_filter
+_evaluate_row_of_lite = names.python_backend._eval_row
 
 
 def install() -> None:
     """Have Milvus Lite evaluate the engine's filters where it meets them; its own it evaluates as before."""
     names.filters.evaluate = _evaluate
     names.collections._row_matches_filter = _matches
+    names.python_backend._eval_row = _evaluate_row
 
 
 def _evaluate(compiled: Any, data: Any) -> Any:
     return pa.array(compiled.matches(data)) if isinstance(compiled, Filter) else _evaluate_of_lite(compiled, data)
+
+
+def _evaluate_row(node: Any, row: dict[str, Any]) -> Any:
+    return row[node.field] in node.keys if isinstance(node, Chosen) else _evaluate_row_of_lite(node, row)
 
 
 def _matches(record: dict[str, Any], compiled: Any) -> bool:

@@ -32,6 +32,7 @@ try:
     from milvus_lite.search.assembler import materialize_record
     from milvus_lite.search.bitmap import build_valid_mask
     from milvus_lite.search.filter import evaluate_mask
+    from milvus_lite.search.filter.eval import python_backend
     from milvus_lite.search.indexed_filter import evaluate_segment_filter
     from milvus_lite.storage.data_file import read_data_file, write_data_file
     from milvus_lite.storage.delta_index import DeltaIndex
@@ -69,6 +70,7 @@ __all__ = [
     "load_schema",
     "materialize_record",
     "project_record",
+    "python_backend",
     "read_data_file",
     "save_schema",
     "self_test",
@@ -94,6 +96,7 @@ METHODS: dict[Any, str] = {
         _read_snapshot _segments_snapshot _compile_filter _indexed_filter_plan _effective_timezone _require_loaded
         _refresh_segment_cache _resolve_anns_field _search_sparse _prepare_sparse_queries""",
     filters: "evaluate evaluate_mask compile_filter",
+    python_backend: "_eval_row",
     collections: "_row_matches_filter",
     MilvusServicer: """CreateCollection DescribeCollection RenameCollection DropCollection AlterCollection
         CreateAlias AlterAlias DropAlias DescribeAlias ListAliases CreatePartition DropPartition
