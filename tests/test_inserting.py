@@ -15,7 +15,8 @@ from packaging.version import Version
 from pymilvus import DataType, MilvusClient
 from pymilvus.client.prepare import Prepare
 
-from colmilvus import Entity, MultiVector, Segment, embedded
+from colmilvus import Collection, Entity, MultiVector, Segment, embedded
+from colmilvus.entity import DType
 from colmilvus.ingest import items
 from colmilvus.layouts.inserting import Structs, public, request_for, upsert
 from colmilvus.layouts.rows import Record, rows_of
@@ -23,6 +24,7 @@ from colmilvus.layouts.spec import CollectionSpec
 from colmilvus.layouts.struct_array import StructArrayLayout
 
 DIM = 4
+SENDS_16_BITS = Version(pymilvus.__version__) >= Version("2.6.16")
 RNG = np.random.default_rng(7)
 SPECS = {
     "plain": CollectionSpec(dim=DIM),
@@ -77,7 +79,7 @@ def prepared(client: MilvusClient, name: str) -> Any:
 @pytest.mark.parametrize("kind", SPECS)
 def test_the_request_is_pymilvuss_own_to_the_byte(client: MilvusClient, kind: str) -> None:
     spec = SPECS[kind]
-    if spec.dtype == "float16" and Version(pymilvus.__version__) < Version("2.6.16"):
+    if spec.dtype == "float16" and not SENDS_16_BITS:
         pytest.skip("pymilvus sends no such structs before 2.6.16")
     StructArrayLayout.create(client, "made", spec, timeout=10)
     given = rows(spec)
@@ -145,6 +147,25 @@ def stored(client: MilvusClient, given: Sequence[Mapping[str, Any]]) -> list[Any
     found = client.query("made", filter="part >= 0", output_fields=["key", "vectors"])
     by_key = {row["key"]: [struct["emb"] for struct in row["vectors"]] for row in found}
     return [np.array(by_key[row["key"]], np.float32).tobytes() for row in given]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_a_collection_takes_this_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dtype: DType) -> None:
+    if dtype == "float16" and not SENDS_16_BITS:
+        pytest.skip("pymilvus sends no such structs before 2.6.16")
+    converted: list[int] = []
+    elements = Structs.elements
+
+    def counted(structs: Structs) -> list[dict[str, Any]]:
+        converted.append(len(structs.vectors))
+        return elements(structs)
+
+    monkeypatch.setattr(Structs, "elements", counted)
+
+    with Collection("made", dim=DIM, dtype=dtype, uri=tmp_path / "kb.db") as collection:
+        collection.add([Entity(str(i)) for i in range(9)], vectors=[vectors(30) for _ in range(9)])
+
+    assert set(converted) == {1}
 
 
 def test_another_pymilvus_gets_the_rows_the_public_way(client: MilvusClient, monkeypatch: pytest.MonkeyPatch) -> None:
