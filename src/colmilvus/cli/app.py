@@ -226,6 +226,28 @@ def delete(
     raise typer.Exit(1 if unknown else 0)
 
 
+@app.command(help=texts.SERVE)
+@_told()
+def serve(
+    db: Annotated[str, typer.Argument(metavar="FOLDER", help="The database; it is made if it is missing.")],
+    host: Annotated[str, typer.Option(metavar="ADDRESS", help="Of this machine, to answer at.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(metavar="NUMBER", min=0, max=65535, help="0 takes one that is free.")] = 19530,
+    token_file: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            metavar="FILE",
+            help="Holds the token, and can be read by its user only; made with a new one if it is missing.",
+            show_default="the file token in the folder",
+        ),
+    ] = None,
+    tls_cert: Annotated[Optional[str], typer.Option(metavar="FILE", help="A certificate, in PEM.")] = None,  # noqa: UP045
+    tls_key: Annotated[Optional[str], typer.Option(metavar="FILE", help="Its private key, in PEM.")] = None,  # noqa: UP045
+) -> None:
+    from colmilvus.cli.serving import serve as run
+
+    raise typer.Exit(run(db, host, port, token_file, tls_cert, tls_key))
+
+
 def _print_json(record: dict[str, Any]) -> None:
     unicode = (sys.stdout.encoding or "").lower().startswith("utf")
     typer.echo(json.dumps(record, ensure_ascii=not unicode))

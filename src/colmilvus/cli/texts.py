@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["COMMAND", "DELETE", "INDEX", "INFO", "SEARCH"]
+__all__ = ["COMMAND", "DELETE", "INDEX", "INFO", "SEARCH", "SERVE"]
 
 COMMAND = """Find the pages of PDFs and scans that answer a question.
 
@@ -58,4 +58,18 @@ colmilvus delete --filter '{"total_pages": 1}'
 
 Exit code 0: done. 1: some names are not in the collection; they are listed. 2: wrong usage, or no such database or
 collection.
+"""
+
+SERVE = """Offer a database to programs on other machines, as a Milvus server.
+
+\b
+colmilvus serve kb.db
+colmilvus serve kb.db --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem --token-file token
+
+It answers on this machine only, unless --host says otherwise, and only who has the token. A program that has the folder
+open goes on with it. Ctrl-C or SIGTERM finishes the calls in progress; a second one stops at once, and loses nothing
+that was acknowledged.
+
+Exit code 0: stopped by SIGTERM. 2: wrong usage, or the address, the files or the folder cannot be had. 130: stopped by
+Ctrl-C.
 """

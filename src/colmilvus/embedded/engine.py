@@ -15,7 +15,7 @@ from pymilvus.client.cache import GlobalCache
 from pymilvus.grpc_gen import milvus_pb2_grpc
 
 from colmilvus.embedded import folder
-from colmilvus.embedded.dispatch import ANSWER_BYTES, REQUEST_BYTES, Dispatch, Metadata, Reply
+from colmilvus.embedded.dispatch import ANSWER_BYTES, REQUEST_BYTES, Dispatch, Metadata, Reply, failed
 from colmilvus.embedded.forks import FORKING, in_child
 from colmilvus.embedded.interceptors import Guard, Token
 from colmilvus.embedded.line import LineServer, Moved
@@ -58,6 +58,7 @@ class Engine:
         self._running = 0
         self._is_ending = False
         self._server: Any = None
+        self._serves = False
         with ExitStack() as opened:
             with FORKING:
                 self._database = EngineDatabase(folder.lite_folder(path))
@@ -109,6 +110,11 @@ class Engine:
         if method == "Address":  # the line's own: the engine listens for gRPC, too
             self.listen()
             return Reply(0, "", b"")
+        if method == "HandOver":  # the line's own: the engine ends here, for another process that asks
+            if self._serves:
+                return failed(grpc.StatusCode.FAILED_PRECONDITION, f"it is served at {self.uri}")
+            threading.Thread(target=self.stop, name="colmilvus-engine-stop").start()
+            return Reply(0, "", b"")
         return self._dispatch.run(method, metadata, payload, announce)
 
     def call(self, method: str, metadata: Metadata, payload: bytes, timeout: float | None) -> Reply:
@@ -125,9 +131,15 @@ class Engine:
         future.add_done_callback(self._exit)
         return future.result(timeout)
 
-    def listen(self, address: str = "127.0.0.1:0", credentials: Any = None) -> str:
-        """Answer calls over gRPC, too; the uri at which. Raises DatabaseError where that cannot be."""
+    def listen(self, address: str = "127.0.0.1:0", credentials: Any = None, *, serves: bool = False) -> str:
+        """Answer calls over gRPC, too; the uri at which. With ``serves`` the engine is not handed over any more.
+
+        Raises DatabaseError where that cannot be.
+        """
         with self._gate:
+            if serves and self.uri is not None:
+                raise DatabaseError(f"{self.path} is served at {self.uri} already")
+            self._serves = serves
             if self.uri is None:
                 self.uri = self._listening(address, credentials)
                 self._tell()
@@ -148,12 +160,20 @@ class Engine:
             else:
                 port = server.add_secure_port(address, credentials)
         except RuntimeError as error:
-            raise DatabaseError(f"cannot listen at {address}: {error}") from error
+            raise DatabaseError(
+                f"cannot listen at {address}: another program has the port, or this machine has no such address; give "
+                "another port, or 0 for one that is free"
+            ) from error
         server.start()
         self._server = server
         return f"{'http' if credentials is None else 'https'}://{host}:{port}"
 
     # The end
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether no call is answered any more."""
+        return self._is_ending
 
     def stop(self) -> None:
         """Finish the calls in progress, flush, and let the folder go; it is let go where this is interrupted, too.

@@ -4,6 +4,7 @@
 ``LOCK/``         a directory, where Milvus Lite wants a file: so plain Milvus Lite refuses the folder
 ``address.json``  port, token and process of the engine that holds the folder; readable by its user only
 ``lite/``         Milvus Lite's data with the vectors beside them; the lock between processes is Lite's, in here
+``token``         the token under which ``colmilvus serve`` offers it, unless another file is named
 ``images/``       page pictures, which are not the engine's
 """
 
@@ -20,7 +21,7 @@ from colmilvus.errors import DatabaseDamaged, DatabaseError
 __all__ = ["FORMAT", "forget_address", "lite_folder", "prepare", "read_address", "write_address"]
 
 FORMAT = 1
-OURS = {"LOCK", "format.json", "format.json.new", "images", "lite", "address.json", "address.json.new"}
+OURS = {"LOCK", "format.json", "format.json.new", "images", "lite", "address.json", "address.json.new", "token"}
 
 
 def prepare(path: Path) -> None:

@@ -53,8 +53,9 @@ class Member:
     It runs in the process that opened the path first; when that ends, in the one that makes the next call.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, token: str | None = None) -> None:
         self.path = path
+        self.token = token
         self.name = f"http://embedded-{next(NUMBERS)}:1"  # nobody asks there; pymilvus remembers schemas by it
         self.users = 0
         self.clients: weakref.WeakSet[Any] = weakref.WeakSet()
@@ -127,7 +128,7 @@ class Member:
 
     def _started(self) -> Engine | None:
         try:
-            self.engine = Engine(self.path)
+            self.engine = Engine(self.path, self.token)
         except DataDirLockedError:
             return None
         except OSError as error:
@@ -159,11 +160,21 @@ class Member:
                 self.engine = None
 
     def look(self) -> None:
-        """Follow the folder where it was removed or replaced, or its engine has moved."""
+        """Forget an engine that has moved."""
         with self._lock:
+            if self.engine is not None and self.engine.has_ended:
+                self.engine = None
             if self._line is not None and folder.read_address(self.path).get("port") != self._line.port:
                 self._line.close()
                 self._line = None
+
+    def own(self) -> Engine | None:
+        """The engine, once it runs here; another process hands it over, unless it serves other machines: then None."""
+        while not isinstance(self.find(), Engine):
+            if self.exchange("HandOver", (), b"", PATIENCE_SECONDS).code:
+                return None
+            self.look()
+        return self.engine
 
     def leave(self) -> None:
         """Stop the engine, once flushed, where it runs here; another process that has joined it takes over."""
@@ -207,16 +218,17 @@ class Engines:
         self._lock = threading.RLock()
         self._members: dict[Path, Member] = {}
 
-    def take(self, path: Path) -> Member:
-        """The member of ``path``, whose engine runs, with one client more."""
+    def take(self, path: Path, token: str | None = None) -> Member:
+        """The member of ``path``, whose engine runs, with one client more; ``token`` is what an engine here goes by."""
         with self._lock:
             member = self._members.get(path)
+            if member is not None:
+                member.look()
             if member is not None and member.engine is not None and not member.engine.in_place():
                 self._members.pop(path).lose()
                 member = None
             if member is None:
-                member = Member(path)
-            member.look()
+                member = Member(path, token)
             member.find()
             self._members[path] = member
             member.users += 1
