@@ -31,7 +31,11 @@ def _answer(method: str, reason: str, code: int) -> Any:
     """The method's answer with nothing but a status."""
     kind = message_factory.GetMessageClass(SERVICE.methods_by_name[method].output_type)
     found = status(reason, code)
-    return found if kind.DESCRIPTOR.name == "Status" else kind(status=found)
+    if kind.DESCRIPTOR.name == "Status":
+        return found
+    # In some answers it is called otherwise.
+    field = next(each.name for each in kind.DESCRIPTOR.fields if each.message_type is found.DESCRIPTOR)
+    return kind(**{field: found})
 
 
 def _lite_answer(method: str, error: Exception) -> Any:

@@ -99,12 +99,12 @@ METHODS: dict[Any, str] = {
     python_backend: "_eval_row",
     collections: "_row_matches_filter",
     MilvusServicer: """CreateCollection DescribeCollection RenameCollection DropCollection AlterCollection
-        CreateAlias AlterAlias DropAlias DescribeAlias ListAliases CreatePartition DropPartition
-        GetPartitionStatistics CreateDatabase DropDatabase DescribeDatabase AlterDatabase Insert Upsert Delete
+        AlterCollectionField CreateAlias AlterAlias DropAlias DescribeAlias ListAliases CreatePartition DropPartition
+        GetPartitionStatistics GetCollectionStatistics TruncateCollection
+        CreateDatabase DropDatabase DescribeDatabase AlterDatabase Insert Upsert Delete
         Query Search HybridSearch CreateIndex AlterIndex DescribeIndex DropIndex LoadCollection LoadPartitions
         GetLoadingProgress GetLoadState ReleaseCollection ReleasePartitions
-        Flush FlushAll GetFlushAllState ManualCompaction GetCompactionStateWithPlans
-        RunAnalyzer
+        Flush FlushAll GetFlushAllState ManualCompaction GetCompactionStateWithPlans RunAnalyzer
         _get_collection _database_name _extract_pks_from_expr""",
 }
 ATTRIBUTES: dict[Any, str] = {

@@ -28,11 +28,14 @@ class Calls(MilvusServicer):  # type: ignore[misc]  # Milvus Lite has no types
             found: EngineCollection = super()._get_collection(request, context)
             return found
         except CollectionNotFoundError:
-            database = self._database_name(request, context)
             # Milvus Lite's own handlers, which may have asked, know this kind of error.
-            raise CollectionNotFoundError(
-                f"collection not found[database={database}][collection={request.collection_name}]"
-            ) from None
+            raise _missing(request.collection_name, self._database_name(request, context)) from None
+
+    def _require_collection(self, name: str, database: str) -> None:
+        """Raise CollectionNotFoundError where the database has none of the name or alias."""
+        real = self._db.resolve_collection_name(name, database_name=database)
+        if not self._db.has_collection(real, database_name=database):
+            raise _missing(name, database)
 
     @contextmanager
     def _bound(self, collection: EngineCollection) -> Iterator[None]:
@@ -42,6 +45,10 @@ class Calls(MilvusServicer):  # type: ignore[misc]  # Milvus Lite has no types
             yield
         finally:
             self._call.collection = None
+
+
+def _missing(name: str, database: str) -> CollectionNotFoundError:
+    return CollectionNotFoundError(f"collection not found[database={database}][collection={name}]")
 
 
 def timestamp() -> int:

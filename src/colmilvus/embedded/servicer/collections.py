@@ -8,9 +8,9 @@ from typing import Any
 from pymilvus.grpc_gen import milvus_pb2, schema_pb2
 
 from colmilvus.embedded.analyzers import create_analyzer
-from colmilvus.embedded.lite import REQUEST, analyzer_params
+from colmilvus.embedded.lite import REQUEST, EngineCollection, analyzer_params
 from colmilvus.embedded.naming import check_name
-from colmilvus.embedded.refusal import ALIAS_IS_COLLECTION, Refused, status
+from colmilvus.embedded.refusal import ALIAS_IS_COLLECTION, LOADED, Refused, status
 from colmilvus.embedded.schema import completed, schema_for_lite
 from colmilvus.embedded.schema_rules import check_schema
 from colmilvus.embedded.servicer.calls import Calls, timestamp
@@ -18,6 +18,8 @@ from colmilvus.errors import MissingExtra
 
 __all__ = ["Collections"]
 
+MMAP = "mmap.enabled"
+UNALTERABLE = ("max_length", "max_capacity", "enable_analyzer", "analyzer_params", "field.description", "warmup")
 # What a server heeds and the engine does not: rows would not go when they should.
 UNHEEDED = ("collection.ttl.seconds", "ttl_field")
 
@@ -97,6 +99,7 @@ class Collections(Calls):
             raise Refused(f"unsupported use an alias to rename collection, alias:{old}")
         if new in aliases:
             raise _conflict(database, new)
+        self._require_collection(old, database)
         if self._db.has_collection(new, database_name=database):
             raise Refused(f"duplicated new collection name {database}:{new} with other collection name or alias")
         return super().RenameCollection(request, context)
@@ -114,10 +117,41 @@ class Collections(Calls):
                 )
         return super().DropCollection(request, context)
 
+    def TruncateCollection(self, request: Any, context: Any) -> Any:  # noqa: N802
+        self._require_collection(request.collection_name, self._database_name(request, context))
+        return super().TruncateCollection(request, context)
+
+    def GetCollectionStatistics(self, request: Any, context: Any) -> Any:  # noqa: N802
+        self._require_collection(request.collection_name, self._database_name(request, context))
+        return super().GetCollectionStatistics(request, context)
+
     def AlterCollection(self, request: Any, context: Any) -> Any:  # noqa: N802
-        self._get_collection(request, context)
+        collection = self._get_collection(request, context)
         _check_properties(request.properties)
+        changed = {*(pair.key for pair in request.properties), *getattr(request, "delete_keys", [])}
+        if collection.structs and MMAP in changed:
+            _check_released(collection, "can not alter mmap properties if collection loaded")
         return super().AlterCollection(request, context)
+
+    def AlterCollectionField(self, request: Any, context: Any) -> Any:  # noqa: N802
+        collection = self._get_collection(request, context)
+        field = _field(collection, request.field_name)
+        changed = {pair.key: pair.value for pair in request.properties}
+        for name in (*changed, *request.delete_keys):
+            if name in UNALTERABLE:
+                raise Refused(f"the embedded engine does not alter {name} of field {request.field_name}")
+            if name != MMAP:
+                raise Refused(f"{name} does not allow update in collection field param")
+        _check_released(collection, "can not alter collection field properties if collection loaded")
+        kept = {pair.key: pair.value for pair in field.type_params if pair.key not in request.delete_keys} | changed
+        del field.type_params[:]
+        for name, value in kept.items():
+            field.type_params.add(key=name, value=value)
+        collection.request.schema = collection.proto.SerializeToString()
+        made = base64.b64encode(collection.request.SerializeToString()).decode()
+        database = self._database_name(request, context)
+        self._db.alter_collection_properties(collection.name, properties={REQUEST: made}, database_name=database)
+        return status()
 
     def AllocTimestamp(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
         return milvus_pb2.AllocTimestampResponse(status=status(), timestamp=timestamp())
@@ -132,6 +166,21 @@ def _made_alike(one: Any, other: Any) -> bool:
     names = ("schema", "shards_num", "consistency_level", "num_partitions")
     pairs = [sorted((pair.key, pair.value) for pair in each.properties) for each in (one, other)]
     return all(getattr(one, name) == getattr(other, name) for name in names) and pairs[0] == pairs[1]
+
+
+def _field(collection: EngineCollection, name: str) -> Any:
+    """The message of a field, a struct or a sub-field."""
+    structs = collection.proto.struct_array_fields
+    fields = {field.name: field for field in (*collection.proto.fields, *structs)}
+    fields |= {f"{struct.name}[{field.name}]": field for struct in structs for field in struct.fields}
+    if name not in fields:
+        raise Refused(f"field not found: {name}")
+    return fields[name]
+
+
+def _check_released(collection: EngineCollection, said: str) -> None:
+    if collection.loaded_by_user:
+        raise Refused(f"{said}: collection already loaded[collection={collection.name}]", LOADED)
 
 
 def _check_properties(properties: Any) -> None:

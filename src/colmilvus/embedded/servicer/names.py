@@ -27,6 +27,7 @@ class Names(Calls):
         database = self._database_name(request, context)
         held = self._aliased(request.alias, database)
         self._check_no_collection(request.alias, database)
+        self._require_collection(request.collection_name, database)
         if held is None:
             return super().CreateAlias(request, context)
         if held != self._db.resolve_collection_name(request.collection_name, database_name=database):
@@ -41,6 +42,7 @@ class Names(Calls):
         database = self._database_name(request, context)
         self._check_no_collection(request.alias, database)
         self._require_alias(request.alias, database)
+        self._require_collection(request.collection_name, database)
         return super().AlterAlias(request, context)
 
     def DropAlias(self, request: Any, context: Any) -> Any:  # noqa: N802

@@ -6,7 +6,7 @@ from typing import Any
 
 from pymilvus.grpc_gen import common_pb2, milvus_pb2
 
-from colmilvus.embedded.refusal import NO_COLLECTION, Refused, status
+from colmilvus.embedded.refusal import status
 from colmilvus.embedded.servicer.calls import Calls, timestamp
 
 __all__ = ["Upkeep"]
@@ -18,8 +18,7 @@ class Upkeep(Calls):
     def Flush(self, request: Any, context: Any) -> Any:  # noqa: N802
         database = self._database_name(request, context)
         for name in request.collection_names:
-            if not self._db.has_collection(name, database_name=database):
-                raise Refused(f"collection not found[database={database}][collection={name}]", NO_COLLECTION)
+            self._require_collection(name, database)
         return super().Flush(request, context)
 
     def FlushAll(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
