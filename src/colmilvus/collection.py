@@ -14,7 +14,7 @@ from typing import Any, overload
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from colmilvus.connection import connect, is_path
+from colmilvus.connection import Durability, connect, is_path, outlives_power, place_of
 from colmilvus.embedder import Embedder, Query, SearchMode, preferred_mode
 from colmilvus.entity import DType, Entity, Hit, Metric, MultiVector
 from colmilvus.errors import CollectionNotFound, ColmilvusError, InvalidInput
@@ -43,6 +43,7 @@ class Collection:
     parameters) and ``dtype`` are fixed: with "float16" every number is rounded to the nearest one of 16 bits, and
     vectors take half the space. Without an embedder, vectors are passed in ready, and ``dim`` and ``metric`` say what
     they are. ``images`` is the folder for pictures where ``uri`` is a server; the embedded engine keeps them inside.
+    What it stores with ``durability="power"`` outlives a loss of power too, until it is opened with "process".
 
     Raises CollectionMismatch where the collection was made with another embedder or other settings,
     CollectionNotFound where there is none and nothing says how to make it, and DatabaseError where the database cannot
@@ -69,6 +70,7 @@ class Collection:
         fields: Mapping[str, type] | None = None,
         analyzer: str | Mapping[str, Any] | None = None,
         images: str | Path | None = None,
+        durability: Durability | None = None,
         timeout: float = 60.0,
     ) -> None:
         check_name(name)
@@ -77,16 +79,14 @@ class Collection:
         self.uri = str(uri)
         self.embedder = embedder
         told = asked(embedder, dim, metric, capacity, segments, fields, analyzer, dtype)
-        self._client = connect(uri, token, timeout=timeout)
+        self._client = connect(uri, token, timeout=timeout, durability=durability)
         try:
             layout = StructArrayLayout.open(self._client, name, timeout=timeout) or self._create(told, timeout)
             layout.spec.check_same(name, told)
             self._layout = layout
-            # absolute, because the paths of pictures travel with hits to other working directories
-            folder = (Path(uri).expanduser() if is_path(uri) else Path(images or ".")).absolute()
-            pictures = folder / "images" / name if is_path(uri) else images and folder / name
-            place = os.path.realpath(pictures) if is_path(uri) and pictures else f"{uri} {name}"
-            self._store = EntityStore(layout, ImageStore(pictures) if pictures else None, place)
+            pictures, place = place_of(uri, name, images)
+            kept = ImageStore(pictures, lambda: is_path(uri) and outlives_power(uri)) if pictures else None
+            self._store = EntityStore(layout, kept, place)
         except BaseException:
             self._client.close()
             raise

@@ -8,7 +8,7 @@ import math
 import os
 import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from io import BytesIO
 from os import PathLike
@@ -132,8 +132,10 @@ class ImageStore:
     from running beside a ``put`` of the same picture.
     """
 
-    def __init__(self, folder: str | PathLike[str]) -> None:
+    def __init__(self, folder: str | PathLike[str], outlives_power: Callable[[], bool] = lambda: False) -> None:
+        """``outlives_power`` says whether a picture is to be on the disk before ``put`` returns."""
         self.folder = Path(folder)
+        self._outlives_power = outlives_power
 
     def reference(self, image: ImageLike) -> str:
         """The reference that a picture is, or would be, kept under."""
@@ -149,7 +151,20 @@ class ImageStore:
                 with temporary.open("xb") as file:  # not into memory: only then other threads run meanwhile
                     picture.save(file, "JPEG", quality=QUALITY, subsampling=0)
                 _check_whole(temporary)
+        if self._outlives_power():
+            self._sync(target)
         return reference
+
+    def _sync(self, target: Path) -> None:
+        """Have a picture on the disk, and the names of the folders that lead to it."""
+        for path in (target, target.parent, self.folder, self.folder.parent, self.folder.parent.parent):
+            if path.is_dir() and os.name == "nt":
+                continue  # Windows keeps names without being asked, and cannot be
+            descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
 
     def _own(self, image: ImageLike) -> str | None:
         """The reference of a picture that lies here already, by its path."""

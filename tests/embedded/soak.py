@@ -17,7 +17,7 @@ def soak(rounds: int) -> None:
     print(f"{path}, seed {seed}", flush=True)  # noqa: T201
     rng, started = random.Random(seed), time.monotonic()
     for turn in range(rounds):
-        ledger.note(one_round(path, turn * 1000, rng.uniform(0, 1)))
+        ledger.note(one_round(path, turn * 1000, rng.randint(1, 100), rng.uniform(0, 0.3)))
         ledger.check(path)
         size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
         print(  # noqa: T201

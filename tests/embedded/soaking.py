@@ -116,6 +116,7 @@ class Writer:
                 self.client.truncate_collection(new)
             if turn % 2:
                 self.tell(("dropping", turn))
+                self.client.drop_alias(alias)
                 self.client.drop_collection(new)
                 self.tell(("dropped", turn))
 
@@ -154,15 +155,15 @@ def write_until_killed(path: str, first: int, told: Connection) -> None:
         thread.join()
 
 
-def one_round(path: Path, first: int, seconds: float) -> list[Event]:
-    """What the process told until it was killed, that long after its first word."""
+def one_round(path: Path, first: int, words: int, seconds: float) -> list[Event]:
+    """What the process told until it was killed, that long after so many words."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.embedded.soaking", "colmilvus.embedded.server"])
     heard, told = context.Pipe(duplex=False)
     process = context.Process(target=write_until_killed, args=(str(path), first, told))
     process.start()
     told.close()
-    events = [heard.recv()]
+    events = [heard.recv() for _ in range(words)]
     killer = threading.Timer(seconds, os.kill, (process.pid, signal.SIGKILL))
     killer.start()
     while True:
@@ -250,8 +251,10 @@ class Ledger:
         assert names or step in ("making", "dropping", "dropped"), (turn, step)
         for name in names:
             self._check_rows(client, name, turn, step)
-            if step != "making":
-                assert client.describe_alias(alias)["collection_name"] == name
+            aliases = client.list_aliases(name)["aliases"]
+            assert aliases == [alias] or (aliases == [] and step in ("making", "dropping"))
+            for each in aliases:
+                client.drop_alias(each)
             client.drop_collection(name)
 
     @staticmethod

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no 
 def test_everything_acknowledged_before_a_kill_is_there_and_nothing_is_half_there(tmp_path: Path) -> None:
     path, rng, ledger = tmp_path / "kb.db", random.Random(time.time_ns()), Ledger()
     for turn in range(ROUNDS):
-        ledger.note(one_round(path, turn * 1000, rng.uniform(0, 0.3)))
+        ledger.note(one_round(path, turn * 1000, rng.randint(1, 40), rng.uniform(0, 0.05)))
         ledger.check(path)
     assert ledger.events > ROUNDS * 10
 

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, overload
+from typing import TYPE_CHECKING, Literal, TypeAlias, overload
+
+from colmilvus.embedded.durability import ask, check_durability
 
 if TYPE_CHECKING:
     from pymilvus import AsyncMilvusClient, MilvusClient
@@ -15,11 +17,20 @@ if TYPE_CHECKING:
 __all__ = ["address", "connect"]
 
 
+Durability: TypeAlias = Literal["process", "power"]
+
+
 @overload
-def connect(path: str | os.PathLike[str], *, asynchronous: Literal[False] = False) -> MilvusClient: ...
+def connect(
+    path: str | os.PathLike[str], *, asynchronous: Literal[False] = False, durability: Durability | None = None
+) -> MilvusClient: ...
 @overload
-def connect(path: str | os.PathLike[str], *, asynchronous: Literal[True]) -> AsyncMilvusClient: ...
-def connect(path: str | os.PathLike[str], *, asynchronous: bool = False) -> MilvusClient | AsyncMilvusClient:
+def connect(
+    path: str | os.PathLike[str], *, asynchronous: Literal[True], durability: Durability | None = None
+) -> AsyncMilvusClient: ...
+def connect(
+    path: str | os.PathLike[str], *, asynchronous: bool = False, durability: Durability | None = None
+) -> MilvusClient | AsyncMilvusClient:
     """A ready pymilvus MilvusClient of the database in the folder ``path``, which is made if it is missing.
 
     With ``asynchronous`` an AsyncMilvusClient; it opens the folder before it is returned, as the other does.
@@ -27,17 +38,24 @@ def connect(path: str | os.PathLike[str], *, asynchronous: bool = False) -> Milv
     The engine runs in the process that opens the path first. Every other process joins it, and when it ends, by
     whatever cause, the one that makes the next call takes over; calls that were on their way are made again. A process
     that is forked joins afresh: it can use the clients that it inherits. Within a process all clients of a path share
-    what is there, and leave with the last one that is closed or no longer used. Nothing is lost without ``close()``:
-    what was acknowledged is on disk.
+    what is there, and leave with the last one that is closed or no longer used.
 
-    Raises DatabaseError where the parent folder is missing, ``path`` is no database of this kind or cannot be written,
-    DatabaseInUse where another process holds it and does not answer, DatabaseDamaged where ``format.json`` in it cannot
-    be read, and MissingExtra without Milvus Lite. Damage in a collection is the answer to the calls that meet it.
+    What is acknowledged outlives the end of a process, by whatever cause and without ``close()``. With
+    ``durability="power"`` it outlives a loss of power too: a write is answered when it is on the disk, which takes the
+    disk's time. That holds for the database, whoever opens it, until it is opened with "process"; None leaves it.
+
+    Raises InvalidInput for another durability, DatabaseError where the parent folder is missing, ``path`` is no
+    database of this kind or cannot be written, DatabaseInUse where another process holds it and does not answer,
+    DatabaseDamaged where ``format.json`` in it cannot be read, and MissingExtra without Milvus Lite. Damage in a
+    collection is the answer to the calls that meet it.
     """
     from colmilvus.embedded import clients
 
+    check_durability(durability)
     found = Path(os.path.realpath(path))
-    return clients.connect_asynchronous(found) if asynchronous else clients.connect(found)
+    client = clients.connect_asynchronous(found) if asynchronous else clients.connect(found)
+    ask(found, durability)
+    return client
 
 
 def address(path: str | os.PathLike[str]) -> tuple[str, str]:

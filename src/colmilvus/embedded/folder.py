@@ -5,6 +5,7 @@
 ``address.json``  port, token and process of the engine that holds the folder; readable by its user only
 ``lite/``         Milvus Lite's data with the vectors beside them; the lock between processes is Lite's, in here
 ``token``         the token under which ``colmilvus serve`` offers it, unless another file is named
+``power``         there where what is acknowledged is to outlive a loss of power
 ``images/``       page pictures, which are not the engine's
 """
 
@@ -21,7 +22,17 @@ from colmilvus.errors import DatabaseDamaged, DatabaseError
 __all__ = ["FORMAT", "forget_address", "lite_folder", "prepare", "read_address", "write_address"]
 
 FORMAT = 1
-OURS = {"LOCK", "format.json", "format.json.new", "images", "lite", "address.json", "address.json.new", "token"}
+OURS = {
+    "LOCK",
+    "power",
+    "token",
+    "format.json",
+    "format.json.new",
+    "images",
+    "lite",
+    "address.json",
+    "address.json.new",
+}
 
 
 def prepare(path: Path) -> None:

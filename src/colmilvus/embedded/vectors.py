@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from os.path import samestat
@@ -90,6 +90,10 @@ class VectorStore:
         self._collecting = threading.Lock()
         self.ending = threading.Event()
         self._identity = folder.stat()
+        self.outlives_power: Callable[[], bool] = lambda: False
+        self._syncing = threading.Lock()
+        self._written: set[Segment] = set()
+        self._synced = 0
         self._underway: set[int] = set()
         self._retired: list[tuple[int, list[Segment]]] = []
         self._faults: list[str] = []
@@ -119,14 +123,30 @@ class VectorStore:
             for batch in self._batches(records):
                 numbers += self._append(batch)
             self._underway.update(numbers)
-            return numbers
+            reached = self._next
+        if self.outlives_power():
+            try:
+                self.sync(reached)
+            except BaseException:
+                self.settle(numbers)
+                raise
+        return numbers
 
-    def sync(self) -> None:
-        """Have on the disk what was appended. Raises OSError."""
-        with self._lock:
-            paths = [path for path, _ in self._active.sizes()] if self._active else []
-        sync_files(paths)
-        sync_folder(self.folder)
+    def sync(self, reached: int | None = None) -> None:
+        """Have on the disk what was appended, up to this number; those who ask at once wait for one. Raises OSError."""
+        with self._syncing:
+            if reached is not None and self._synced >= reached:
+                return
+            with self._lock:
+                written, self._written, reached = self._written, set(), self._next
+            try:
+                sync_files(path for segment in written for path, _ in segment.sizes())
+                sync_folder(self.folder, self.folder.parent, self.folder.parent.parent)
+            except BaseException:
+                with self._lock:
+                    self._written |= written
+                raise
+            self._synced = reached
 
     def settle(self, numbers: Iterable[int]) -> None:
         """Say that whoever appended these records has referred to them by now, or never will."""
@@ -168,6 +188,7 @@ class VectorStore:
         except OSError:
             segment.cut()
             raise
+        self._written.add(segment)
         self._table = self._table.with_room(len(found))
         for entry in found:
             self._table.add(segment.number, segment.remember(entry), entry)
@@ -313,6 +334,7 @@ class VectorStore:
             self._table = self._table.without([segment.number for segment in segments])
             for segment in segments:
                 del self._segments[segment.number]
+                self._written.discard(segment)
                 segment.forget()
             return segments
 
@@ -342,6 +364,8 @@ class VectorStore:
         self._table = Places.of(found, len(self.columns))
         self._next = max((segment.last for segment in self._segments.values()), default=-1) + 1
         self._active = self._segments[max(self._segments)] if self._segments else None
+        # What an earlier process wrote may not be on the disk yet.
+        self._written.update(self._segments.values())
 
     def _read(self, segment: Segment) -> Iterator[tuple[int, Entry]]:
         available, shortest = segment.available()

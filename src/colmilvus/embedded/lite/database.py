@@ -6,6 +6,7 @@ opens a database.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import secrets
@@ -16,7 +17,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from colmilvus.embedded.durability import outlives_power, sync_folder
 from colmilvus.embedded.housekeeping import Housekeeping
+from colmilvus.embedded.lite.checked import CheckedManifest, read, verify_files, verify_logs, write
 from colmilvus.embedded.lite.collection import EngineCollection
 from colmilvus.embedded.lite.names import (
     SCHEMA_FILENAME,
@@ -43,12 +46,16 @@ DEFAULT = "default"
 class Collections(dict[tuple[str, str], Any]):
     """Milvus Lite's open collections; each becomes the engine's own as it comes in, and sets ``changed``."""
 
-    def __init__(self, changed: threading.Event) -> None:
+    def __init__(self, changed: threading.Event, outlives_power: Callable[[], bool]) -> None:
         self._changed = changed
+        self._outlives_power = outlives_power
 
     def __setitem__(self, key: tuple[str, str], collection: Any) -> None:
         adopted = EngineCollection.adopt(collection)
         adopted.changed = self._changed
+        adopted.outlives_power = self._outlives_power
+        for store in adopted.stores.values():
+            store.outlives_power = self._outlives_power
         super().__setitem__(key, adopted)
         self._changed.set()
 
@@ -66,8 +73,6 @@ def guarded(name: str) -> Callable[..., Any]:
 class EngineDatabase(MilvusLite):  # type: ignore[misc]  # Milvus Lite has no types
     """Milvus Lite's database, whose collections are opened, made and removed by one thread at a time."""
 
-    alter_collection_properties = guarded("alter_collection_properties")
-    create_database = guarded("create_database")
     alter_database_properties = guarded("alter_database_properties")
     drop_database_properties = guarded("drop_database_properties")
     create_alias = guarded("create_alias")
@@ -82,10 +87,11 @@ class EngineDatabase(MilvusLite):  # type: ignore[misc]  # Milvus Lite has no ty
         """Open ``folder``, made if missing. Raises DataDirLockedError where another process holds it."""
         self._guard = threading.RLock()
         super().__init__(str(folder))
+        sync_folder(folder, folder.parent, folder.parent.parent)
         for name in self.list_databases():
             self._sweep(name)
         self._housekeeping = Housekeeping(lambda: [held.space for held in list(self._collections.values())])
-        self._collections = Collections(self._housekeeping.changed)
+        self._collections = Collections(self._housekeeping.changed, lambda: outlives_power(folder.parent))
 
     def _sweep(self, database_name: str) -> None:
         """Finish what a kill interrupted: a renaming, the removal of aliases of nothing.
@@ -144,9 +150,12 @@ class EngineDatabase(MilvusLite):  # type: ignore[misc]  # Milvus Lite has no ty
     def _create(self, name: str, schema: Any, database_name: str) -> Any:
         aside, folder = self._aside(), self._folder(name, database_name)
         try:
-            save_schema(schema, name, str(aside / SCHEMA_FILENAME))
+            aside.mkdir()
+            write_schema(schema, name, aside)
+            CheckedManifest.adopt(Manifest(str(aside))).save()
             folder.parent.mkdir(parents=True, exist_ok=True)
             aside.rename(folder)
+            sync_folder(folder.parent, folder.parent.parent)
             return self.get_collection(name, database_name)
         except BaseException:
             self._remove(aside)
@@ -170,8 +179,10 @@ class EngineDatabase(MilvusLite):  # type: ignore[misc]  # Milvus Lite has no ty
 
     def _open(self, name: str, database_name: str) -> Any:
         folder = self._folder(name, database_name)
+        _, schema = read_schema(folder)
+        verify_files(folder)
         self._finish_flush(folder)
-        _, schema = load_schema(str(folder / SCHEMA_FILENAME))
+        verify_logs(folder)
         properties = self._database_properties(database_name)
         self._collections[database_name, name] = EngineCollection(
             name, str(folder), schema, database_properties=properties
@@ -185,7 +196,7 @@ class EngineDatabase(MilvusLite):  # type: ignore[misc]  # Milvus Lite has no ty
         Milvus Lite would read their rows again, beside those that were flushed, and bring deleted ones back.
         """
         first = Manifest.load(str(folder)).active_wal_number
-        for file in folder.glob("wal/wal_*_*.arrow"):
+        for file in folder.glob("wal/wal_*"):
             if first is not None and int(file.stem.rsplit("_", 1)[-1]) < first:
                 file.unlink()
 
@@ -217,6 +228,7 @@ class EngineDatabase(MilvusLite):  # type: ignore[misc]  # Milvus Lite has no ty
                 held.close()
             folder = self._folder(new_name, database_name)
             self._folder(old_name, database_name).rename(folder)
+            sync_folder(folder.parent)
             self._finish_renaming(folder, database_name)
 
     def _finish_renaming(self, folder: Path, database_name: str) -> None:
@@ -224,7 +236,7 @@ class EngineDatabase(MilvusLite):  # type: ignore[misc]  # Milvus Lite has no ty
 
         In this order, so that a kill at any moment leaves the difference for the next opening to see.
         """
-        name, schema = load_schema(str(folder / SCHEMA_FILENAME))
+        name, schema = read_schema(folder)
         if name == folder.name:
             return
         if not self._folder(name, database_name).exists():
@@ -233,7 +245,7 @@ class EngineDatabase(MilvusLite):  # type: ignore[misc]  # Milvus Lite has no ty
             if moved:
                 aliases.update(moved)
                 self._save_aliases(database_name)
-        save_schema(schema, folder.name, str(folder / SCHEMA_FILENAME))
+        write_schema(schema, folder.name, folder)
 
     def drop_database(self, name: str) -> None:
         with self._guard:
@@ -249,6 +261,49 @@ class EngineDatabase(MilvusLite):  # type: ignore[misc]  # Milvus Lite has no ty
             self._remove(Path(self._database_dir(name)))
             self._aliases_by_db.pop(name, None)
             self._database_properties_by_db.pop(name, None)
+
+    def create_database(self, name: str, properties: dict[str, Any] | None = None) -> None:
+        with self._guard:
+            super().create_database(name, properties)
+            sync_folder(Path(self._database_dir(name)).parent)
+
+    def alter_collection_properties(
+        self,
+        name: str,
+        properties: dict[str, Any] | None = None,
+        delete_keys: list[str] | None = None,
+        database_name: str = DEFAULT,
+    ) -> None:
+        with self._guard:
+            held = self.get_collection(name, database_name)
+            held.alter_properties(properties=properties, delete_keys=delete_keys)
+            write_schema(held.schema, held.name, Path(held.data_dir))
+
+    def _save_aliases(self, database_name: str = DEFAULT) -> None:
+        try:
+            write(Path(self._aliases_path(database_name)), {"aliases": self._aliases(database_name)})
+        except BaseException:
+            # The next call reads what is on the disk.
+            self._aliases_by_db.pop(database_name, None)
+            raise
+
+    def _load_aliases(self, database_name: str = DEFAULT) -> dict[str, str]:
+        path = Path(self._aliases_path(database_name))
+        with suppress(FileNotFoundError):
+            content = read(path, "put it back as it was, or remove it to go on without aliases")
+            return dict(content.get("aliases", content))
+        return {}
+
+    @staticmethod
+    def _write_database_properties_file(path: str, properties: dict[str, Any]) -> None:
+        write(Path(path), {"properties": properties})
+
+    def _load_database_properties(self, database_name: str = DEFAULT) -> dict[str, Any]:
+        path = Path(self._database_properties_path(database_name))
+        with suppress(FileNotFoundError):
+            content = read(path, "put it back as it was, or remove it to go on without properties")
+            return dict(self._normalize_database_properties(content.get("properties", content)))
+        return {}
 
     def truncate_collection(self, name: str, database_name: str = DEFAULT) -> None:
         with self._guard:
@@ -293,12 +348,29 @@ class EngineDatabase(MilvusLite):  # type: ignore[misc]  # Milvus Lite has no ty
         aside = self._aside()
         with suppress(FileNotFoundError):
             folder.rename(aside)
+            sync_folder(folder.parent, aside.parent)
             shutil.rmtree(aside, ignore_errors=True)
+
+
+def write_schema(schema: Any, name: str, folder: Path) -> None:
+    """Let a collection's folder have this schema, with a checksum."""
+    unchecked = folder / f"{SCHEMA_FILENAME}.unchecked"
+    save_schema(schema, name, str(unchecked))
+    write(folder / SCHEMA_FILENAME, json.loads(unchecked.read_bytes()))
+    unchecked.unlink()
+
+
+def read_schema(folder: Path) -> tuple[str, Any]:
+    """The name of a collection and its schema. Raises DatabaseDamaged."""
+    path = folder / SCHEMA_FILENAME
+    read(path)
+    name, schema = load_schema(str(path))
+    return name, schema
 
 
 def _empty(held: EngineCollection) -> None:
     """Let the manifest of an ended collection know of no row; the next opening removes the files that it had."""
-    manifest = Manifest.load(held.data_dir)
+    manifest = CheckedManifest.adopt(Manifest.load(held.data_dir))
     for partition, files in manifest.get_all_data_files().items():
         manifest.remove_data_files(partition, list(files))
     for partition, files in manifest.get_all_delta_files().items():

@@ -85,9 +85,12 @@ METHODS: dict[Any, str] = {
         drop_database_properties create_alias alter_alias drop_alias list_aliases close resolve_collection_name
         has_collection _aliases _save_aliases _database_properties _check_open _require_database _validate_name
         _collection_dir _collections_root _database_staging_root _database_dir
+        _aliases_path _load_aliases _database_properties_path _load_database_properties
+        _write_database_properties_file _normalize_database_properties
         _database_has_collections _normalize_database_name _validate_database_name has_database""",
     Manifest: """load save set_index_spec active_wal_number get_all_data_files remove_data_files get_all_delta_files
-        remove_delta_files add_data_file""",
+        remove_delta_files add_data_file add_delta_file _to_payload""",
+    WAL: "write_insert write_delete close_and_delete data_path delta_path number",
     CompactionManager: "_pick_unique_seq_range _gc_tombstones",
     Collection: """insert upsert delete flush create_index drop_index create_partition drop_partition has_partition
         list_partitions load release
@@ -114,7 +117,8 @@ ATTRIBUTES: dict[Any, str] = {
         _recovered_wal_bytes""",
     DeltaIndex: "_map",
     MemTable: "_insert_batches _pk_index _delete_index _pk_name _lock",
-    WAL: "_data_sink _delta_sink",
+    WAL: "_data_sink _delta_sink _data_size_bytes _delta_size_bytes wal_dir",
+    Manifest: "_partitions",
 }
 
 

@@ -88,9 +88,7 @@ class Space:
 
     def _settle(self) -> None:
         """Have on the disk what makes rows dead: without it, they would come back with a loss of power."""
-        logs = Path(self._collection.data_dir, "wal")
-        sync_files(logs.iterdir())
-        sync_folder(logs)
+        self._collection.sync_log()
         for store in self._collection.stores.values():
             store.sync()
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
+from colmilvus.embedded.durability import sync_files, sync_folder, sync_tree
+from colmilvus.embedded.lite.checked import CheckedLog, CheckedManifest
 from colmilvus.embedded.lite.names import (
     Collection,
     CollectionNotFoundError,
@@ -47,6 +50,9 @@ class SafeCollection(Collection):  # type: ignore[misc]  # Milvus Lite has no ty
         self._failure: Exception | None = None
         self.changed = threading.Event()
         self._next_id: int | None = None
+        self.outlives_power: Callable[[], bool] = lambda: False
+        self._syncing = threading.Lock()
+        self._synced = -1
 
     # Writes, one after the other
 
@@ -89,15 +95,45 @@ class SafeCollection(Collection):  # type: ignore[misc]  # Milvus Lite has no ty
 
     def insert(self, *args: Any, **kwargs: Any) -> Any:
         with self.writing():
-            return super().insert(*args, **kwargs)
+            done = super().insert(*args, **kwargs)
+        self.put_on_disk()
+        return done
 
     def upsert(self, *args: Any, **kwargs: Any) -> Any:
         with self.writing():
-            return super().upsert(*args, **kwargs)
+            done = super().upsert(*args, **kwargs)
+        self.put_on_disk()
+        return done
 
     def delete(self, *args: Any, **kwargs: Any) -> Any:
         with self.writing():
-            return super().delete(*args, **kwargs)
+            done = super().delete(*args, **kwargs)
+        self.put_on_disk()
+        return done
+
+    def put_on_disk(self) -> None:
+        """Have on the disk what was written so far, where it is to outlive a loss of power. Raises OSError.
+
+        Those who ask at once wait for one.
+        """
+        if not self.outlives_power():
+            return
+        reached = self._version
+        with self._syncing:
+            if self._synced >= reached:
+                return
+            reached = self._version
+            if self._synced < 0:
+                sync_tree(Path(self.data_dir))
+            else:
+                self.sync_log()
+            self._synced = reached
+
+    def sync_log(self) -> None:
+        """Have the write-ahead log on the disk. Raises OSError."""
+        folder = Path(self.data_dir, "wal")
+        sync_files(folder.iterdir())
+        sync_folder(folder, folder.parent)
 
     def flush(self) -> None:
         with self.writing():
@@ -211,6 +247,22 @@ class SafeCollection(Collection):  # type: ignore[misc]  # Milvus Lite has no ty
     def _memtable(self, memtable: Any) -> None:
         self.__dict__["_memtable"] = memtable
 
+    @property
+    def _wal(self) -> Any:
+        return self.__dict__["_wal"]
+
+    @_wal.setter
+    def _wal(self, log: Any) -> None:
+        self.__dict__["_wal"] = CheckedLog.adopt(log)
+
+    @property
+    def _manifest(self) -> Any:
+        return self.__dict__["_manifest"]
+
+    @_manifest.setter
+    def _manifest(self, manifest: Any) -> None:
+        self.__dict__["_manifest"] = CheckedManifest.adopt(manifest)
+
     def _read_snapshot(self) -> tuple[tuple[Any, ...], Any]:
         moment = getattr(self._moments, "now", None)
         return super()._read_snapshot() if moment is None else (moment.segments, moment.deletions)
@@ -281,6 +333,7 @@ class SafeCollection(Collection):  # type: ignore[misc]  # Milvus Lite has no ty
 
 
 def _let_go(log: Any) -> None:
+    log.let_go()
     # Closed below their buffers: what a full disk did not take must not come after all, once there is room.
     for file in (log._data_sink, log._delta_sink):
         if file is not None:
