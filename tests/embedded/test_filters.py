@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pymilvus import AnnSearchRequest, DataType, MilvusClient, MilvusException, RRFRanker
 
 from colmilvus.embedded import connect
+from colmilvus.embedded.filters.conditions import Rows
+from colmilvus.embedded.filters.operands import Column, Literal
+from colmilvus.embedded.filters.rules import match
+from colmilvus.embedded.filters.values import like_pattern
 
 Answer: TypeAlias = "bool | None"
 
@@ -340,3 +346,15 @@ def test_templates_are_filled_in_wherever_a_filter_stands(client: MilvusClient) 
 def test_a_list_of_thousands_of_values_is_no_trouble(client: MilvusClient) -> None:
     some = list(range(2, 6_002, 2))
     assert found(client, f"id in {some} and k not in {some}") == found(client, "id % 2 == 0 and id > 0 and k != 2")
+
+
+def test_every_short_pattern_means_the_same_in_arrow_and_as_an_expression() -> None:
+    texts = ["", "a", "ab", "b", "a\n", "\n", "50%", "%", "a%b", "\u65e5\u672c", "\\", "a\\b", "aab", None]
+    rows = Rows(pa.table({"name": texts}))
+    for count in range(4):
+        for signs in itertools.product(["%", "_", "a", "b", "\\%", "\\\\", "\n", "\u65e5"], repeat=count):
+            pattern = "".join(signs)
+            regex = like_pattern(pattern)
+            wanted = [None if text is None else regex.fullmatch(text) is not None for text in texts]
+            condition = match(Column("name", "VarChar", "name"), Literal(pattern))
+            assert condition.evaluate(rows).to_pylist() == wanted, pattern

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -246,6 +247,28 @@ def test_a_search_reads_each_text_once(client: MilvusClient, path: Path, monkeyp
     client.flush("notes")
     assert len(found(client, "plum")) == len(found(client, "w3 w4 w5 w6 w7 w8 w9 w10 w11 w12")) == 10
     assert read == [1001, 1, 1, 1, 1, 1005]
+
+
+def test_a_search_of_unflushed_texts_takes_no_longer_than_of_flushed_ones(client: MilvusClient) -> None:
+    rng = random.Random(0)
+    words = [f"w{i}" for i in range(500)]
+    notes(client)
+    add(client, *(" ".join(rng.choices(words, k=40)) for _ in range(4000)))
+
+    def seconds() -> float:
+        """The least that a search takes right after a write."""
+        taken = []
+        for key in range(5):
+            client.upsert("notes", [{"id": 5000 + key, "text": "plum"}])
+            start = time.perf_counter()
+            found(client, "w1 w2 w3")
+            taken.append(time.perf_counter() - start)
+        return min(taken[1:])
+
+    unflushed = seconds()
+    client.flush("notes")
+    found(client, "w1")
+    assert unflushed < 3 * seconds() + 0.05
 
 
 def test_hybrid_search_weighs_the_scores_of_all_rows(client: MilvusClient) -> None:

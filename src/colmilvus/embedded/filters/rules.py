@@ -244,6 +244,12 @@ def match(column: Operand, pattern: Operand) -> Condition:
     if not isinstance(pattern, Literal) or not isinstance(pattern.value, str):
         raise InvalidExpression("like pattern should be a string literal or template variable")
     test = values.like(pattern.value)
-    if column.type == "VarChar":
+    if column.type != "VarChar":
+        return _of_values(column, test)
+    literal = values.like_literal(pattern.value)
+    if literal is None:
         return OfColumn((column.name,), lambda texts: pa.array(map(test, texts.to_pylist()), pa.bool_()))
-    return _of_values(column, test)
+    before, text, after = literal
+    kernel = {(True, True): pc.match_substring, (True, False): pc.ends_with, (False, True): pc.starts_with}
+    compute = kernel.get((before, after), pc.equal)
+    return OfColumn((column.name,), lambda texts: compute(texts, text))

@@ -27,6 +27,7 @@ __all__ = [
     "is_there",
     "length",
     "like",
+    "like_literal",
     "like_pattern",
 ]
 
@@ -170,6 +171,20 @@ def like_pattern(pattern: str) -> re.Pattern[str]:
             raise InvalidExpression(f"the pattern {pattern!r} of like ends with an escape of nothing")
         parts.append(".*" if many else "." if one else re.escape(escaped or plain))
     return re.compile("".join(parts), re.DOTALL)
+
+
+def like_literal(pattern: str) -> tuple[bool, str, bool] | None:
+    r"""Whether anything may stand before, what must stand there, and whether anything may follow; None if it is more.
+
+    >>> like_literal("%50\\%%")
+    (True, '50%', True)
+    """
+    signs = list(SIGN.finditer(pattern))
+    before, after = bool(signs) and bool(signs[0][2]), len(signs) > 1 and bool(signs[-1][2])
+    inner = signs[int(before) : len(signs) - int(after)]
+    if any(sign[2] or sign[3] or sign.group() == "\\" for sign in inner):
+        return None
+    return before, "".join(sign[1] or sign[4] for sign in inner), after
 
 
 def like(pattern: str) -> Test:
