@@ -28,6 +28,7 @@ from colmilvus import maxsim
 from colmilvus.embedded import address
 from colmilvus.entity import Metric
 from tests.embedded.seed_rows import drawn_pictures, page_rows, paragraph_rows, unit_vectors
+from tests.embedded.test_serve import serving
 from tests.embedders.cohere_server import KEY, CohereServer, vector_of
 from tests.pdfs import text_pdf
 
@@ -304,18 +305,20 @@ def test_what_is_missing_is_said_in_a_line_before_anything_is_made(
     assert not list(tmp_path.iterdir())
 
 
-def test_all_three_from_a_process_that_imports_pymilvus_alone(
-    client: MilvusClient, path: Path, cohere_server: CohereServer, tmp_path: Path
+def test_all_three_against_colmilvus_serve_from_a_process_that_imports_pymilvus_alone(
+    path: Path, cohere_server: CohereServer, tmp_path: Path
 ) -> None:
     rng = np.random.default_rng(8)
     pages = {str(i): unit_vectors(rng, int(rng.integers(20, 60))) for i in range(12)}
     question = unit_vectors(rng, 15)
     np.savez(tmp_path / "vectors.npz", question=question, **pages)  # type: ignore[arg-type]
-    uri, token = address(path)
-    command = [str(ROOT / "tests" / "embedded" / "seed_client.py"), uri, token, str(tmp_path / "vectors.npz")]
     unproxied = {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1", "PYTHONPATH": str(ROOT)}
     environment = {**os.environ, **unproxied, "CO_API_KEY": KEY, "CO_API_URL": cohere_server.url}
-    done = subprocess.run([sys.executable, *command], env=environment, capture_output=True, text=True, check=False)
+    with serving(path, "--token-file", tmp_path / "token") as (_, uri, token):
+        command = [str(ROOT / "tests" / "embedded" / "seed_client.py"), uri, token, str(tmp_path / "vectors.npz")]
+        done = subprocess.run(
+            [sys.executable, *command], env=environment, capture_output=True, text=True, encoding="utf-8", check=False
+        )
     assert done.returncode == 0, done.stderr
 
     printed = done.stdout.splitlines()
@@ -326,4 +329,3 @@ def test_all_three_from_a_process_that_imports_pymilvus_alone(
     rows = [{**row, "emb": vector_of(row["text"], 1024)} for row in pymilvus_paragraphs.sample_rows()]
     articles = ranked([vector_of("moon", 1024), vector_of("gravity", 1024)], by_title(rows))
     assert printed[:-1] == [f"Document {title}: {score:.4f}" for title, score in articles[:10]]
-    assert sorted(client.list_collections()) == ["articles", "colpali", "reports"]
