@@ -79,6 +79,11 @@ def test_ids_can_be_given_by_the_database(client: MilvusClient) -> None:
     ids = client.insert("pages", [{"patches": [{"emb": [1.0] * DIM}]}, {"patches": [{"emb": [-1.0] * DIM}]}])["ids"]
     assert len(set(ids)) == 2
     assert [hit["id"] for hit in search(client, np.ones((1, DIM), np.float32))] == list(ids)
+    with pytest.raises(MilvusException, match="can not assign primary field data when auto id enabled"):
+        client.insert("pages", [{"id": 5, "patches": []}])
+    client.alter_collection_properties("pages", {"allow_insert_auto_id": True})
+    client.insert("pages", [{"id": 5, "patches": [{"emb": [1.0] * DIM}]}])
+    assert count(client) == 3
 
 
 def test_rows_are_deleted_by_ids_and_by_filter(client: MilvusClient) -> None:

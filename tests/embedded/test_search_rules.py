@@ -364,15 +364,16 @@ def test_what_is_not_loaded_is_not_read(client: MilvusClient) -> None:
     assert len(search(client, query(1))) == 3
 
 
-def test_every_vector_of_a_struct_needs_an_index_to_be_loaded(client: MilvusClient) -> None:
+def test_every_vector_beside_and_in_structs_needs_an_index_to_be_loaded(client: MilvusClient) -> None:
     made = schema(client)
     notes = client.create_struct_field_schema()
     notes.add_field("emb", DataType.FLOAT_VECTOR, dim=3)
     made.add_field("notes", DataType.ARRAY, element_type=DataType.STRUCT, struct_schema=notes, max_capacity=9)
+    made.add_field("summary", DataType.FLOAT_VECTOR, dim=2)
     client.create_collection("pages", schema=made)
     client.create_index("pages", index(client), sync=False)
     said = refused(client.load_collection, "pages")
-    assert said == "there is no vector index on field: [notes[emb]], please create index firstly"
+    assert said == "there is no vector index on field: [summary notes[emb]], please create index firstly"
 
 
 def test_templates_fill_filters_of_every_call(client: MilvusClient) -> None:

@@ -94,7 +94,7 @@ METHODS: dict[Any, str] = {
     CompactionManager: "_pick_unique_seq_range _gc_tombstones",
     Collection: """insert upsert delete flush create_index drop_index create_partition drop_partition has_partition
         list_partitions load release
-        alter_properties close get query search resolve_search_metric load_state pk_field name data_dir
+        alter_properties close get query search resolve_search_metric load_state pk_field name schema data_dir
         _apply _should_flush _trigger_flush _schedule_bg_maintenance _wait_for_bg _num_entities
         _read_snapshot _segments_snapshot _compile_filter _indexed_filter_plan _effective_timezone _require_loaded
         _refresh_segment_cache _resolve_anns_field _search_sparse _prepare_sparse_queries""",

@@ -8,6 +8,7 @@ from pymilvus.grpc_gen import common_pb2
 
 from colmilvus.embedded.lite import EngineCollection
 from colmilvus.embedded.refusal import NO_INDEX, NO_PARTITION, Refused, status
+from colmilvus.embedded.schema import TOP_VECTORS
 from colmilvus.embedded.servicer.calls import Calls
 
 __all__ = ["Loading"]
@@ -79,10 +80,13 @@ def _named(request: Any, collection: EngineCollection) -> set[str]:
 
 
 def _check_indexed(collection: EngineCollection) -> None:
-    """Refuse to load a collection whose structs have vectors without an index."""
-    fields = [vector.field for struct in collection.structs.values() for vector in struct.vectors]
+    """Refuse to load a collection with structs that has vectors without an index."""
+    if not collection.structs:
+        return
+    fields = [field.name for field in collection.proto.fields if field.data_type in TOP_VECTORS]
+    fields += [vector.field for struct in collection.structs.values() for vector in struct.vectors]
     indexed = collection.indexed_fields()
-    if fields and not indexed:
+    if not indexed:
         raise Refused(f"index not found[collection={collection.name}]", NO_INDEX)
     bare = [field for field in fields if field not in indexed]
     if bare:

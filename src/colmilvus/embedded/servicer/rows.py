@@ -161,6 +161,11 @@ def _check_given(request: Any, collection: EngineCollection) -> None:
     if request.num_rows <= 0:
         raise Refused("num_rows should be greater than 0: invalid parameter[expected=invalid num_rows][actual=0]")
     given = {data.field_name for data in request.fields_data}
+    if collection.structs and collection.proto.autoID and collection.pk_field in given and not _takes_keys(collection):
+        raise Refused(
+            "can not assign primary field data when auto id enabled and allow_insert_auto_id is false "
+            f"{collection.pk_field}"
+        )
     for name in collection.structs:
         if name not in given:
             raise Refused(f"required struct array field '{name}' is missing in insert data")
@@ -170,11 +175,17 @@ def _check_given(request: Any, collection: EngineCollection) -> None:
             raise Refused(f"fieldSchema({field.name}) has no corresponding fieldData pass in")
 
 
+def _takes_keys(collection: EngineCollection) -> bool:
+    """Whether rows may come with keys of their own though the database gives keys."""
+    properties = collection.schema.properties
+    return str(properties.get("allow_insert_auto_id", "")).lower() == "true"
+
+
 def _check_keys(request: Any, collection: EngineCollection) -> None:
     """Refuse an upsert without keys, or with one twice."""
     data = next((data for data in request.fields_data if data.field_name == collection.pk_field), None)
     if data is None:
-        if not collection.proto.autoID:
+        if collection.structs or not collection.proto.autoID:
             raise Refused(f"must assign pk when upsert, primary field: {collection.pk_field}")
         return
     keys = data.scalars.long_data.data or data.scalars.string_data.data
