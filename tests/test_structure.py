@@ -58,6 +58,7 @@ ALLOWED: dict[str, set[str]] = {
 LIBRARIES = {
     "cohere": {"embedders"},
     "colpali_engine": {"embedders"},
+    "faiss": {"embedded"},  # which Milvus Lite needs
     "huggingface_hub": {"embedders"},
     "langchain_core": {"langchain"},
     "lindera": {"embedded"},

@@ -195,13 +195,14 @@ def _sparse(params: dict[str, str], build: dict[str, Any]) -> dict[str, str]:
     return {**head, "metric_type": params["metric_type"]} if "metric_type" in params else head
 
 
-def described(notes: dict[str, Any], field: str, rows: int) -> dict[str, Any]:
+def described(notes: dict[str, Any], field: str, rows: int, pending: int) -> dict[str, Any]:
     """The fields of an IndexDescription message."""
     return {
         "index_name": notes["name"],
         "field_name": field,
         "params": [common_pb2.KeyValuePair(key=key, value=value) for key, value in notes["params"].items()],
         "state": common_pb2.IndexState.Finished,
-        "indexed_rows": rows,
+        "indexed_rows": rows - pending,
         "total_rows": rows,
+        "pending_index_rows": pending,
     }

@@ -109,6 +109,11 @@ class VectorStore:
         table = self._table
         return np.asarray(table.numbers[: table.size])
 
+    @property
+    def vectors_held(self) -> int:
+        """How many vectors a column has in all, those of records that nobody refers to among them."""
+        return sum(segment.count for segment in tuple(self._segments.values()))
+
     # Writing
 
     def append(self, records: Sequence[Record]) -> list[int]:
@@ -259,6 +264,14 @@ class VectorStore:
             if found != int(table.checks[at, column]):
                 path, row = self._segments[segment].vectors[column], int(table.numbers[at])
                 raise DatabaseDamaged(f"{path}: the vectors of record {row} are not what was written")
+
+    def checksums(self, rows: Integers, column: int) -> NDArray[np.uint32]:
+        """What the vectors of these records are checked by; 0 where there is no such record."""
+        table = self._table
+        found = np.zeros(len(rows), np.uint32)
+        known = np.isin(rows, table.numbers[: table.size])
+        found[known] = table.checks[table.find(rows[known]), column]
+        return found
 
     def _find(self, rows: Integers) -> NDArray[Any]:
         table, found = self._found(rows)

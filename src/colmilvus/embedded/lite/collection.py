@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -18,6 +19,7 @@ from pymilvus.grpc_gen import milvus_pb2, schema_pb2
 
 from colmilvus.embedded.analyzers import create_analyzer
 from colmilvus.embedded.filters import Filter
+from colmilvus.embedded.inverted import InvertedFile
 from colmilvus.embedded.lite import filters
 from colmilvus.embedded.lite.names import (
     BM25Expr,
@@ -31,7 +33,7 @@ from colmilvus.embedded.lite.snapshot import Snapshot
 from colmilvus.embedded.lite.space import Space
 from colmilvus.embedded.lite.text import K1, B, TextIndex
 from colmilvus.embedded.lite.threads import SafeCollection
-from colmilvus.embedded.scan import scores
+from colmilvus.embedded.nearest import nearest, ordered
 from colmilvus.embedded.schema import Struct, Vector, read_structs, row_field
 from colmilvus.embedded.vectors import Column, VectorStore
 from colmilvus.errors import DatabaseDamaged
@@ -65,6 +67,11 @@ class EngineCollection(SafeCollection):
             raise
         return collection  # type: ignore[no-any-return]  # its class was just set
 
+    def begin(self) -> None:
+        super().begin()
+        self._inverted: dict[str, InvertedFile] = {}
+        self._inverted_lock = threading.Lock()
+
     def begin_structs(self) -> None:
         """Read the schema, open the stores, and load what a server would hold loaded."""
         self.request = milvus_pb2.CreateCollectionRequest()
@@ -84,6 +91,8 @@ class EngineCollection(SafeCollection):
         self.loaded_by_user = bool(self._index_specs)
         if self.loaded_by_user:
             self._load_again()
+        for field in self._index_specs:
+            self._follow(field)
 
     def _load_again(self) -> None:
         try:
@@ -147,6 +156,8 @@ class EngineCollection(SafeCollection):
         """Milvus Lite's indexes on scalars answer its own filters only, and Arrow is as fast."""
 
     def close(self) -> None:
+        for inverted in tuple(self._inverted.values()):
+            inverted.close()
         super().close()
         for store in self.stores.values():
             store.close()
@@ -158,6 +169,11 @@ class EngineCollection(SafeCollection):
             for store in self.stores.values():
                 held.enter_context(store.reading())
             yield
+
+    def leave(self) -> None:
+        super().leave()
+        for inverted in tuple(self._inverted.values()):
+            inverted.leave()
 
     # Searches
 
@@ -242,16 +258,12 @@ class EngineCollection(SafeCollection):
         hits = []
         for line in self.texts[vector_field].scores(found.parts, queries, k1, b):
             with_words = np.flatnonzero(line)
-            best = with_words[_best(line[with_words], 0, options["top_k"], ascending=False)]
+            best = with_words[ordered(line[with_words], 0, options["top_k"], ascending=False)]
             hits.append([self._hit(found, i, -line[i], plan) for i in best])
         return hits
 
     def _search_struct(
-        self,
-        vector: Vector,
-        queries: list[str],
-        options: dict[str, Any],
-        ratio: float = ANN_RATIO,  # noqa: ARG002  # an exact search has no use for it
+        self, vector: Vector, queries: list[str], options: dict[str, Any], ratio: float = ANN_RATIO
     ) -> list[list[dict[str, Any]]]:
         self._require_loaded()
         found = self.snapshot(options.get("expr"), options.get("partition_names"), options.get("timezone"))
@@ -260,12 +272,59 @@ class EngineCollection(SafeCollection):
         filled = np.flatnonzero(store.counts(rows))
         lists = [unpack_query(query, vector) for query in queries]
         kind = KINDS[self.metric(vector.field) or "MAX_SIM"]
+        window = (options.get("offset", 0), options["top_k"])
         plan = build_projection_plan(options.get("output_fields"), self._schema, api_kind="search")
-        hits = []
-        for line in scores(store, vector.column, rows[filled], lists, kind):
-            best = _best(line, options.get("offset", 0), options["top_k"], ascending=kind == "L2")
-            hits.append([self._hit(found, filled[i], line[i], plan) for i in best])
-        return hits
+        best = nearest(store, vector.column, rows[filled], lists, kind, window, self.inverted_file(vector), ratio)
+        return [[self._hit(found, filled[at], score, plan) for at, score in zip(*line, strict=True)] for line in best]
+
+    def inverted_file(self, vector: Vector) -> InvertedFile | None:
+        """The inverted file of an indexed vector sub-field, opened at its first use."""
+        metric = self.metric(vector.field)
+        if metric is None or self.ended:
+            return None
+        with self._inverted_lock:
+            found = self._inverted.get(vector.field)
+            if found is None:
+                struct, kind = self.struct_of(vector), KINDS[metric]
+                store = self.stores[struct.name]
+                path = store.folder / f"inverted-{vector.column}"
+                found = InvertedFile(path, store, vector.column, vector.dim, kind, lambda: self._rows_of(struct))
+                self._inverted[vector.field] = found
+            return found
+
+    def _rows_of(self, struct: Struct) -> NDArray[np.int64]:
+        return self.snapshot().rows[row_field(struct.name)]
+
+    def pending_rows(self, field: str) -> int:
+        """How many records of an indexed vector sub-field are compared exactly until their codes are written."""
+        vector = next((found for struct in self.structs.values() if (found := struct.vector(field))), None)
+        inverted = None if vector is None else self.inverted_file(vector)
+        if vector is None or inverted is None:
+            return 0
+        with self.reading_records():
+            return inverted.pending(self._rows_of(self.struct_of(vector)))
+
+    def _changed(self) -> None:
+        super()._changed()
+        for inverted in tuple(self._inverted.values()):
+            inverted.wake()
+
+    def create_index(self, field: str, *args: Any, **kwargs: Any) -> None:
+        super().create_index(field, *args, **kwargs)
+        self._follow(field)
+
+    def _follow(self, field: str) -> None:
+        """Have the inverted file of an index on a vector sub-field follow what is written from now on."""
+        vector = next((found for struct in self.structs.values() if (found := struct.vector(field))), None)
+        if vector is not None:
+            self.inverted_file(vector)
+
+    def drop_index(self, field: str, *args: Any, **kwargs: Any) -> None:
+        super().drop_index(field, *args, **kwargs)
+        with self._inverted_lock:
+            inverted = self._inverted.pop(field, None)
+        if inverted is not None:
+            inverted.discard()
 
     def _hit(self, found: Snapshot, at: int, score: np.floating[Any], plan: Any) -> dict[str, Any]:
         entity = project_record(materialize_record(found.places[at]), self._schema, plan)
@@ -280,16 +339,6 @@ def unpack_query(text: str, vector: Vector) -> NDArray[Any]:
 def pack_query(raw: bytes) -> bytes:
     """An embedding list as the text that Milvus Lite's decoder lets through."""
     return base64.b64encode(raw)
-
-
-def _best(line: NDArray[Any], skip: int, limit: int, *, ascending: bool) -> NDArray[np.int64]:
-    """Where the best scores are, equal ones in the order of their places, so that windows never overlap."""
-    key = line if ascending else -line
-    count = min(skip + limit, len(key))
-    if count <= skip:
-        return np.zeros(0, np.int64)
-    candidates = np.flatnonzero(~(key > np.partition(key, count - 1)[count - 1]))
-    return np.asarray(candidates[np.argsort(key[candidates], kind="stable")][skip:count])
 
 
 def _with_negative_bounds(options: dict[str, Any]) -> dict[str, Any]:

@@ -62,7 +62,9 @@ class Indexes(Calls):
         if not fields:
             raise _none(request)
         rows = len(collection.snapshot().keys)
-        found = [indexes.described(collection.notes(field), field, rows) for field in fields]
+        found = [
+            indexes.described(collection.notes(field), field, rows, collection.pending_rows(field)) for field in fields
+        ]
         descriptions = [milvus_pb2.IndexDescription(**each) for each in found]
         return milvus_pb2.DescribeIndexResponse(status=status(), index_descriptions=descriptions)
 

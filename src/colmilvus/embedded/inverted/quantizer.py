@@ -1,0 +1,173 @@
+"""What the inverted file knows of vectors in general: the centroids that name its lists, and the codes of residuals.
+
+A vector goes to the list of (nearly) its nearest centroid, and what is left of it is written as one byte for each four
+dimensions. Centroids are found in two levels, so that training and assigning cost little. Source: product quantisation
+(Jégou et al., 2011); token codes with residuals for late interaction (PLAID, 2022; WARP, 2025).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from colmilvus.embedded.inverted.library import faiss
+
+__all__ = ["BITS", "SUBSPACE", "Quantizer"]
+
+SUBSPACE = 4
+BITS = 8
+ROUNDS = 8
+VECTORS_A_CODEWORD = 128
+NEAREST_GROUPS = 4
+
+Floats = NDArray[np.float32]
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Quantizer:
+    """Centroids ``(lists, width)`` in groups, the groups' own ``(groups, width)``, codewords ``(codes, 256, 4)``.
+
+    ``width`` is the dimension of the vectors, filled up with zeros to a multiple of four. ``kind`` is "COSINE" (the
+    vectors are normalised), "IP" or "L2".
+    """
+
+    kind: str
+    groups: Floats
+    centroids: Floats
+    codewords: Floats
+
+    @property
+    def width(self) -> int:
+        return int(self.centroids.shape[1])
+
+    @property
+    def lists(self) -> int:
+        return len(self.centroids)
+
+    @property
+    def code_size(self) -> int:
+        """Bytes of the code of a vector."""
+        return self.width // SUBSPACE
+
+    @classmethod
+    def train(cls, kind: str, sample: Floats, lists: int, *, seed: int = 0) -> Quantizer:
+        """Learn about ``lists`` centroids and the codewords from a sample ``(n, dim)`` of prepared vectors."""
+        groups = _centroids(sample, max(1, round(np.sqrt(lists))), seed)
+        centroids = _children(sample, groups, lists, seed)
+        found = cls(kind, groups, centroids, np.zeros((sample.shape[1] // SUBSPACE, 256, SUBSPACE), np.float32))
+        part = sample[np.random.default_rng(seed).permutation(len(sample))[: 256 * VECTORS_A_CODEWORD]]
+        product = faiss.ProductQuantizer(found.width, found.code_size, BITS)
+        product.cp.niter = ROUNDS
+        product.cp.seed = seed + 1
+        product.train(np.ascontiguousarray(part - centroids[found.assign(part)]))
+        codewords = faiss.vector_to_array(product.centroids).reshape(found.codewords.shape)
+        return cls(kind, groups, centroids, codewords)
+
+    def prepare(self, vectors: NDArray[Any]) -> Floats:
+        """Vectors ``(n, dim)`` of any float type as they are compared here: ``(n, width)``."""
+        return prepared(vectors, self.kind)
+
+    def assign(self, vectors: Floats) -> Integers:
+        """The list of each prepared vector."""
+        _, found = self._assigner.search(np.ascontiguousarray(vectors), 1)
+        return np.asarray(found[:, 0], np.int64)
+
+    @cached_property
+    def _assigner(self) -> Any:
+        base = faiss.IndexFlatL2(self.width)
+        base.add(self.groups)
+        assigner = faiss.IndexIVFFlat(base, self.width, len(self.groups), faiss.METRIC_L2)
+        assigner.referenced_objects = [base]
+        assigner.is_trained = True
+        assigner.add(self.centroids)
+        assigner.nprobe = min(NEAREST_GROUPS, len(self.groups))
+        return assigner
+
+    def empty_index(self) -> Any:
+        """An inverted file of this quantizer's with nothing in it."""
+        metric = faiss.METRIC_L2 if self.kind == "L2" else faiss.METRIC_INNER_PRODUCT
+        flat = faiss.IndexFlat(self.width, metric)
+        flat.add(self.centroids)
+        index = faiss.IndexIVFPQ(flat, self.width, self.lists, self.code_size, BITS, metric)
+        index.referenced_objects = [flat]
+        index.use_precomputed_table = -1  # which would hold 32 KB a list in memory
+        faiss.copy_array_to_vector(self.codewords.ravel(), index.pq.centroids)
+        index.is_trained = True
+        return index
+
+    def add(self, index: Any, vectors: Floats, numbers: Integers) -> None:
+        """Write the codes of prepared vectors into an index, each under its number."""
+        lists = np.ascontiguousarray(self.assign(vectors))
+        index.add_core(len(vectors), *map(faiss.swig_ptr, (np.ascontiguousarray(vectors), numbers, lists)))
+
+    def nearest(self, queries: Floats, number: int) -> tuple[Integers, Floats]:
+        """The lists that come nearest to each query vector, best first, and how near: ``(queries, number)`` each.
+
+        Nearness is the inner product, for "L2" the squared distance.
+        """
+        found = queries @ self.centroids.T
+        if self.kind == "L2":
+            found = np.einsum("ij,ij->i", queries, queries)[:, None] - 2 * found + self._squares
+        key = found if self.kind == "L2" else -found
+        if number < self.lists:
+            best = np.argpartition(key, number - 1, axis=1)[:, :number]
+        else:
+            best = np.broadcast_to(np.arange(self.lists), key.shape)
+        order = np.argsort(np.take_along_axis(key, best, 1), axis=1)
+        best = np.take_along_axis(best, order, 1)
+        return np.ascontiguousarray(best, np.int64), np.ascontiguousarray(np.take_along_axis(found, best, 1))
+
+    @cached_property
+    def _squares(self) -> Floats:
+        return np.asarray(np.einsum("ij,ij->i", self.centroids, self.centroids), np.float32)
+
+    def save(self, path: Path) -> None:
+        """Write it to a file."""
+        with path.open("wb") as file:
+            np.savez(file, kind=self.kind, groups=self.groups, centroids=self.centroids, codewords=self.codewords)
+
+    @classmethod
+    def load(cls, path: Path) -> Quantizer:
+        """Read what ``save`` wrote. Raises OSError, ValueError, KeyError or zipfile.BadZipFile for anything else."""
+        with np.load(path) as found:
+            return cls(str(found["kind"]), found["groups"], found["centroids"], found["codewords"])
+
+
+def prepared(vectors: NDArray[Any], kind: str) -> Floats:
+    """Vectors as an inverted file compares them: float32, of length one for "COSINE", filled up to whole subspaces."""
+    found = np.asarray(vectors, np.float32)
+    if kind == "COSINE":
+        norms = np.linalg.norm(found.astype(np.float64), axis=1, keepdims=True)
+        found = np.divide(found, norms, out=np.zeros_like(found), where=norms > 0, casting="same_kind")
+    if missing := -found.shape[1] % SUBSPACE:
+        found = np.pad(found, ((0, 0), (0, missing)))
+    return np.ascontiguousarray(found, np.float32)
+
+
+def _centroids(sample: Floats, number: int, seed: int) -> Floats:
+    if len(sample) <= number:
+        return np.array(sample, np.float32)
+    means = faiss.Kmeans(
+        sample.shape[1], number, niter=ROUNDS, seed=seed + 1, min_points_per_centroid=1, max_points_per_centroid=512
+    )
+    means.train(sample)
+    return np.asarray(means.centroids, np.float32)
+
+
+def _children(sample: Floats, groups: Floats, lists: int, seed: int) -> Floats:
+    """The centroids within each group, as many as its share of the sample has earned."""
+    base = faiss.IndexFlatL2(sample.shape[1])
+    base.add(groups)
+    of_group = base.search(sample, 1)[1][:, 0]
+    found = []
+    for group in range(len(groups)):
+        part = np.ascontiguousarray(sample[of_group == group])
+        if len(part):
+            found.append(_centroids(part, max(1, round(lists * len(part) / len(sample))), seed))
+    return np.concatenate(found)

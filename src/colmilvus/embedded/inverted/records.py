@@ -1,0 +1,99 @@
+"""The stored records as an inverted file needs them: which can be found, and their vectors, portion by portion."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from colmilvus.embedded.inverted.lists import rows_of
+from colmilvus.embedded.inverted.plan import Live
+from colmilvus.embedded.inverted.quantizer import prepared
+from colmilvus.embedded.vectors import VectorStore
+from colmilvus.errors import DatabaseDamaged
+
+__all__ = ["Portion", "Records"]
+
+PORTION = 1 << 16
+SAMPLE_BYTES = 192 << 20
+SAMPLED_RECORDS = 4096
+
+Floats = NDArray[np.float32]
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Portion:
+    """Prepared vectors ``(n, width)``, the number of each one's record, and what ``Lists.rows`` says of the records."""
+
+    vectors: Floats
+    numbers: Integers
+    rows: NDArray[np.void]
+
+
+@dataclass(frozen=True)
+class Records:
+    """One vector sub-field of a store; ``live`` gives the numbers of the records that can be found, ascending."""
+
+    store: VectorStore
+    column: int
+    dim: int
+    live: Callable[[], Integers]
+
+    def found(self) -> Live:
+        """The records with vectors that can be found now."""
+        with self.store.reading():
+            rows = np.unique(self.live())
+            counts = self.store.counts(rows)
+        return Live(rows[counts > 0], counts[counts > 0])
+
+    def checks(self, rows: Integers) -> NDArray[np.uint32]:
+        """The checksums of records; of those that are not there, 0."""
+        return self.store.checksums(rows, self.column)
+
+    def portions(self, live: Live, kind: str) -> Iterator[Portion]:
+        """The vectors of the records, about ``PORTION`` at a time, without those damaged, and those gone by now."""
+        while len(live.rows):
+            some = live.first(PORTION)
+            live = Live(live.rows[len(some.rows) :], live.counts[len(some.rows) :])
+            with self.store.reading():
+                found = self._portion(some, kind)
+            if found is not None:
+                yield found
+
+    def _portion(self, live: Live, kind: str) -> Portion | None:
+        rows, vectors = [], []
+        for row in live.rows.tolist():
+            try:
+                vectors.append(prepared(self.store.vectors(row, self.column), kind))
+            except DatabaseDamaged:
+                continue  # compared exactly, which tells whoever searches
+            rows.append(row)
+        if not rows:
+            return None
+        numbers = np.array(rows, np.int64)
+        counts = [len(each) for each in vectors]
+        described = rows_of(rows, self.checks(numbers).tolist(), counts)
+        return Portion(np.concatenate(vectors), np.repeat(numbers, counts), described)
+
+    def sample(self, live: Live, kind: str, *, seed: int = 0) -> Floats:
+        """Prepared vectors ``(n, width)`` of records drawn at random, at most ``SAMPLE_BYTES`` of them."""
+        random = np.random.default_rng(seed)
+        drawn = np.sort(random.permutation(len(live.rows))[:SAMPLED_RECORDS])
+        total = int(live.counts[drawn].sum())
+        share = min(1.0, SAMPLE_BYTES / (4 * self.dim) / max(1, total))
+        found = []
+        for at in drawn.tolist():
+            count = int(live.counts[at])
+            size = int(share * count + random.random())
+            if not size:
+                continue
+            with self.store.reading():
+                try:
+                    vectors = self.store.vectors(int(live.rows[at]), self.column)
+                except DatabaseDamaged:
+                    continue
+                found.append(prepared(vectors[np.sort(random.permutation(count)[:size])], kind))
+        return np.concatenate(found) if found else np.zeros((0, self.dim), np.float32)

@@ -1,0 +1,352 @@
+"""The inverted file: its candidates hold the best by MaxSim, it follows what is written, and damage costs no answer."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from pymilvus import DataType, MilvusClient
+from pymilvus.client.embedding_list import EmbeddingList
+
+from colmilvus import maxsim
+from colmilvus.embedded import connect
+from colmilvus.embedded.inverted import plan
+from colmilvus.embedded.inverted.candidates import best
+from colmilvus.embedded.inverted.generation import Generation, Probe
+from colmilvus.embedded.inverted.library import selector
+from colmilvus.embedded.inverted.lists import Lists, rows_of
+from colmilvus.embedded.inverted.plan import Discard, Encode, Limits, Live, Merge, Rebuild, next_step
+from colmilvus.embedded.inverted.quantizer import Quantizer, prepared
+from colmilvus.entity import Metric
+
+DIM = 16
+LENGTH = 24
+Pages = list[NDArray[np.float32]]
+
+
+def draw(number: int, seed: int = 0, dim: int = DIM, length: int = LENGTH) -> Pages:
+    """Pages of words in context: a word's vector, the page's topic, and noise."""
+    random = np.random.default_rng(seed)
+    shared = np.random.default_rng(99)
+    words, topics = shared.standard_normal((300, dim)), shared.standard_normal((20, dim))
+    pages = []
+    for _ in range(number):
+        topic = topics[random.integers(20)]
+        found = words[random.zipf(1.3, length) % 300] + 0.7 * topic + 0.3 * random.standard_normal((length, dim))
+        pages.append(found.astype(np.float32))
+    return pages
+
+
+def queries(pages: Pages, number: int = 30) -> Pages:
+    random = np.random.default_rng(5)
+    found = []
+    for _ in range(number):
+        page = pages[random.integers(len(pages))]
+        some = page[random.permutation(len(page))[:6]]
+        found.append((some + 0.3 * random.standard_normal(some.shape)).astype(np.float32))
+    return found
+
+
+def oracle(query: NDArray[np.float32], pages: Pages, kind: Metric) -> NDArray[np.float64]:
+    return np.array([maxsim(query, page, metric=kind) for page in pages])
+
+
+# The parts
+
+
+def generation(folder: Path, pages: Pages, kind: Metric, parts: int = 1) -> Generation:
+    vectors = [prepared(page, kind) for page in pages]
+    quantizer = Quantizer.train(kind, np.concatenate(vectors), 64)
+    written = []
+    for part, numbers in enumerate(np.array_split(np.arange(len(pages)), parts)):
+        index = quantizer.empty_index()
+        for number in numbers:
+            quantizer.add(index, vectors[number], np.full(len(vectors[number]), number, np.int64))
+        rows = rows_of(numbers.tolist(), [1] * len(numbers), [len(pages[number]) for number in numbers])
+        written.append(Lists.write(folder / f"{part}.lists", index, rows, quantizer))
+    return Generation("q", quantizer, sum(map(len, pages)), len(pages), len(pages), tuple(written))
+
+
+@pytest.mark.parametrize("kind", ["COSINE", "IP", "L2"])
+def test_candidates_hold_the_best(tmp_path: Path, kind: Metric) -> None:
+    pages = draw(900)
+    made = generation(tmp_path, pages, kind, parts=3)
+    sign = -1 if kind == "L2" else 1
+    recalls, compared = [], []
+    for query in queries(pages, 12):
+        exact = sign * oracle(query, pages, kind)
+        asked: list[int] = []
+
+        def score(at: NDArray[np.int64], exact: Any = exact, asked: list[int] = asked) -> NDArray[np.float32]:
+            asked.extend(at.tolist())
+            return np.asarray(exact[at], np.float32)
+
+        positions, scores = best(made, query, np.arange(len(pages)), score, 10, 3.0)
+        np.testing.assert_allclose(scores, exact[positions], rtol=1e-5)
+        found = positions[np.argsort(-scores)[:10]]
+        recalls.append(len({*found.tolist()} & {*np.argsort(-exact)[:10].tolist()}) / 10)
+        compared.append(len(asked))
+        assert len(asked) == len(set(asked))
+    assert np.mean(recalls) >= 0.97
+    assert np.mean(compared) < len(pages) / 3
+
+
+def test_estimates_of_all_lists_differ_from_maxsim_by_the_codes_alone(tmp_path: Path) -> None:
+    pages = draw(200)
+    made = generation(tmp_path, pages, "COSINE")
+    rows = np.arange(len(pages))
+    for query in queries(pages, 5):
+        probe = Probe(made, query, rows, selector(rows))
+        while not probe.deepest:
+            probe.deepen()
+        np.testing.assert_allclose(probe.estimates(), oracle(query, pages, "COSINE"), atol=0.1 * len(query))
+
+
+def test_what_is_not_allowed_or_not_held(tmp_path: Path) -> None:
+    pages = draw(400)
+    made = generation(tmp_path, pages[:300], "IP")
+    rows = np.arange(1, 400, 3)
+    exact = oracle(queries(pages, 1)[0], pages, "IP")
+    positions, _ = best(made, queries(pages, 1)[0], rows, lambda at: exact[rows[at]].astype(np.float32), 5, 3.0)
+    assert {*np.flatnonzero(rows >= 300)} <= {*positions.tolist()}
+    assert set(np.argsort(-exact[rows])[:5]) <= {*positions.tolist()}
+
+
+@pytest.mark.parametrize("dim", [2, 3, 7, 130])
+def test_any_dimension(tmp_path: Path, dim: int) -> None:
+    pages = draw(300, dim=dim, length=8)
+    made = generation(tmp_path, pages, "COSINE")
+    query = queries(pages, 1)[0][:4]
+    exact = oracle(query, pages, "COSINE")
+    positions, _ = best(made, query, np.arange(300), lambda at: exact[at].astype(np.float32), 3, 3.0)
+    kept = np.sort(exact[positions])[-3:]
+    np.testing.assert_allclose(kept, np.sort(exact)[-3:], atol=1e-5)
+
+
+def test_a_quantizer_comes_back_as_it_was(tmp_path: Path) -> None:
+    quantizer = Quantizer.train("L2", prepared(np.concatenate(draw(50)), "L2"), 16)
+    quantizer.save(tmp_path / "q")
+    found = Quantizer.load(tmp_path / "q")
+    assert found.kind == "L2"
+    for name in ("groups", "centroids", "codewords"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(quantizer, name))
+
+
+def step_of(made: Generation | None, rows: NDArray[np.int64], limits: Limits) -> Any:
+    return next_step(made, Live(rows, np.full(len(rows), LENGTH, np.int64)), limits)
+
+
+def test_the_next_step(tmp_path: Path) -> None:
+    rows = np.arange(300)
+    limits = Limits(least=100 * LENGTH, pending=20 * LENGTH, part=1000 * LENGTH)
+    assert step_of(None, rows[:99], limits) is None
+    assert isinstance(step_of(None, rows[:100], limits), Rebuild)
+    made = generation(tmp_path, draw(100), "IP")
+    made = Generation("q", made.quantizer, made.trained, 100, 99, made.parts)
+    assert step_of(made, rows[:119], limits) is None
+    encode = step_of(made, rows[:120], limits)
+    assert isinstance(encode, Encode)
+    assert encode.live.rows.tolist() == list(range(100, 120))
+    assert isinstance(step_of(made, np.arange(400), limits), Rebuild)
+    assert isinstance(step_of(made, rows[:49], limits), Discard)
+    assert isinstance(step_of(made, rows[35:100], limits), Merge), "a third of the only part is dead"
+    assert isinstance(step_of(made, rows[76:200], limits), Rebuild), "few of those are left that it was learnt from"
+    two = generation(tmp_path, draw(100), "IP", parts=2)
+    two = Generation("q", two.quantizer, two.trained, 100, 99, two.parts)
+    merge = step_of(two, rows[:100], limits)
+    assert isinstance(merge, Merge)
+    assert len(merge.parts) == 2
+
+
+# The engine
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Inverted files from 200 pages of these tests on, in parts of 150."""
+    monkeypatch.setattr(plan, "SCANNED_BYTES", 200 * LENGTH * DIM * 4)
+    monkeypatch.setattr(plan, "PENDING", 20 * LENGTH)
+    monkeypatch.setattr(plan, "PART", 150 * LENGTH)
+    monkeypatch.setattr("colmilvus.embedded.inverted.FEW", 8 * LENGTH)
+
+
+@pytest.fixture
+def client(tmp_path: Path, small: None) -> Iterator[MilvusClient]:  # noqa: ARG001
+    found = connect(tmp_path / "kb.db")
+    yield found
+    found.close()
+
+
+def create(client: MilvusClient, metric: str = "MAX_SIM_COSINE", kind: DataType = DataType.FLOAT_VECTOR) -> None:
+    schema = client.create_schema()
+    schema.add_field("id", DataType.INT64, is_primary=True)
+    schema.add_field("group", DataType.INT64)
+    struct = client.create_struct_field_schema()
+    struct.add_field("emb", kind, dim=DIM)
+    schema.add_field("patches", DataType.ARRAY, element_type=DataType.STRUCT, struct_schema=struct, max_capacity=100)
+    params = client.prepare_index_params()
+    params.add_index("patches[emb]", index_type="HNSW", metric_type=metric)
+    client.create_collection("c", schema=schema, index_params=params, consistency_level="Strong")
+
+
+def upsert(client: MilvusClient, pages: Pages, first: int = 0, kind: Any = np.float32) -> None:
+    rows = [
+        {"id": first + i, "group": (first + i) % 10, "patches": [{"emb": vector} for vector in page.astype(kind)]}
+        for i, page in enumerate(pages)
+    ]
+    for start in range(0, len(rows), 200):
+        client.upsert("c", rows[start : start + 200])
+
+
+def followed(client: MilvusClient) -> dict[str, Any]:
+    """The description of the index, once nothing or less than a portion is waiting."""
+    for _ in range(600):
+        found: dict[str, Any] = client.describe_index("c", "patches[emb]")
+        if found["pending_index_rows"] < 20:
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"the inverted file does not follow: {found}")
+
+
+def recall(client: MilvusClient, pages: dict[int, Any], kind: Metric = "COSINE", **options: Any) -> float:
+    """Of ten hits the share that are among the ten best; every score is checked."""
+    allowed = {name: page for name, page in pages.items() if not options or name % 10 < 5}
+    shares = []
+    for query in queries(list(pages.values()), 12):
+        scores = {name: maxsim(query, page, metric=kind) for name, page in allowed.items()}
+        (hits,) = client.search("c", [EmbeddingList(query)], anns_field="patches[emb]", limit=10, **options)
+        for hit in hits:
+            assert hit["distance"] == pytest.approx(scores[hit["id"]], abs=1e-3)
+        least = sorted(scores.values(), reverse=kind != "L2")[9]
+        good = [
+            hit
+            for hit in hits
+            if (hit["distance"] <= least + 1e-3 if kind == "L2" else hit["distance"] >= least - 1e-3)
+        ]
+        shares.append(len(good) / 10)
+    return float(np.mean(shares))
+
+
+def files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("kb.db/lite/collections/c/structs/0/inverted-0/*"))
+
+
+@pytest.mark.parametrize("kind", ["COSINE", "IP", "L2"])
+def test_a_collection_is_followed(client: MilvusClient, tmp_path: Path, kind: Metric) -> None:
+    create(client, f"MAX_SIM_{kind}")
+    pages = dict(enumerate(draw(450)))
+    upsert(client, list(pages.values())[:150])
+    assert client.describe_index("c", "patches[emb]")["pending_index_rows"] == 0
+    assert not files(tmp_path), "so few are compared exactly"
+    assert recall(client, dict(list(pages.items())[:150]), kind) == 1
+    upsert(client, list(pages.values())[150:], 150)
+    assert followed(client)["total_rows"] == 450
+    assert [path for path in files(tmp_path) if path.suffix == ".lists"]
+    assert recall(client, pages, kind) >= 0.98
+    assert recall(client, pages, kind, filter="group < 5") >= 0.98
+
+
+def test_replaced_and_deleted(client: MilvusClient, tmp_path: Path) -> None:
+    create(client)
+    pages = dict(enumerate(draw(400)))
+    upsert(client, list(pages.values()))
+    followed(client)
+    again = draw(200, seed=7)
+    upsert(client, again)
+    pages.update(enumerate(again))
+    client.delete("c", filter="id >= 300 and id < 340")
+    pages = {name: page for name, page in pages.items() if not 300 <= name < 340}
+    assert recall(client, pages) >= 0.98, "while the inverted file follows"
+    followed(client)
+    assert recall(client, pages) >= 0.98
+    client.delete("c", filter="id >= 50")
+    deadline = time.monotonic() + 20
+    while files(tmp_path) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not files(tmp_path), "what is left is compared exactly"
+    assert recall(client, {name: page for name, page in pages.items() if name < 50}) == 1
+
+
+def test_float16(client: MilvusClient) -> None:
+    create(client, kind=DataType.FLOAT16_VECTOR)
+    pages = {i: page.astype(np.float16).astype(np.float32) for i, page in enumerate(draw(300))}
+    upsert(client, list(pages.values()), kind=np.float16)
+    followed(client)
+    query = queries(list(pages.values()), 1)[0].astype(np.float16)
+    (hits,) = client.search("c", [EmbeddingList(query, dtype="float16")], anns_field="patches[emb]", limit=5)
+    scores = sorted((maxsim(query.astype(np.float32), page) for page in pages.values()), reverse=True)
+    np.testing.assert_allclose([hit["distance"] for hit in hits], scores[:5], atol=1e-3)
+
+
+def test_a_reopened_one_is_used_again(client: MilvusClient, tmp_path: Path) -> None:
+    create(client)
+    pages = dict(enumerate(draw(300)))
+    upsert(client, list(pages.values()))
+    followed(client)
+    client.close()
+    before = {path.name: path.stat().st_mtime_ns for path in files(tmp_path)}
+    again = connect(tmp_path / "kb.db")
+    assert again.describe_index("c", "patches[emb]")["pending_index_rows"] < 20
+    assert recall(again, pages) >= 0.98
+    again.close()
+    assert {path.name: path.stat().st_mtime_ns for path in files(tmp_path)} == before
+
+
+@pytest.mark.parametrize(
+    ("suffix", "harm"),
+    [(".lists", "cut"), (".lists", "flip"), (".rows", "remove"), (".quantizer", "flip"), (".json", "nonsense")],
+)
+def test_a_damaged_one_is_made_anew(
+    client: MilvusClient, tmp_path: Path, caplog: pytest.LogCaptureFixture, suffix: str, harm: str
+) -> None:
+    create(client)
+    pages = dict(enumerate(draw(250)))
+    upsert(client, list(pages.values()))
+    followed(client)
+    client.close()
+    path = next(path for path in files(tmp_path) if path.suffix == suffix)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2 if suffix != ".lists" else 40] ^= 0x55
+    if harm == "remove":
+        path.unlink()
+    else:
+        path.write_bytes({"cut": bytes(data[: len(data) // 2]), "flip": bytes(data), "nonsense": b"nonsense"}[harm])
+    with caplog.at_level(logging.CRITICAL):
+        again = connect(tmp_path / "kb.db")
+        assert recall(again, pages) >= 0.98
+        followed(again)
+        assert recall(again, pages) >= 0.98
+        again.close()
+
+
+def test_one_cut_while_it_is_open(client: MilvusClient, tmp_path: Path) -> None:
+    create(client)
+    pages = dict(enumerate(draw(250)))
+    upsert(client, list(pages.values()))
+    followed(client)
+    for path in files(tmp_path):
+        if path.suffix == ".lists":
+            with path.open("rb+") as file:
+                file.truncate(100)
+    assert recall(client, pages) == 1, "compared exactly"
+
+
+def test_an_index_of_another_metric(client: MilvusClient) -> None:
+    create(client, "MAX_SIM_IP")
+    pages = dict(enumerate(draw(250)))
+    upsert(client, list(pages.values()))
+    followed(client)
+    client.release_collection("c")
+    client.drop_index("c", "patches[emb]")
+    params = client.prepare_index_params()
+    params.add_index("patches[emb]", index_type="HNSW", metric_type="MAX_SIM_L2")
+    client.create_index("c", params)
+    client.load_collection("c")
+    followed(client)
+    assert recall(client, pages, "L2") >= 0.98
