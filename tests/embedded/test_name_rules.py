@@ -124,6 +124,13 @@ def test_what_a_server_refuses_about_names_is_refused(
     assert said in refused(getattr(named, method), *given, code=code)
 
 
+def test_shards_and_partitions_have_a_servers_limits(named: MilvusClient) -> None:
+    said = refused(named.create_collection, "new", schema=schema(named), num_shards=17)
+    assert said == "maximum shards's number should be limited to 16"
+    said = refused(named.create_collection, "new", schema=schema(named), num_partitions=4)
+    assert said == "num_partitions should only be specified with partition key field enabled"
+
+
 def test_what_is_done_already_is_done_again_in_silence(named: MilvusClient) -> None:
     named.create_alias("pages", "al")
     named.create_partition("pages", "p")

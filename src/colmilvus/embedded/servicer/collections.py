@@ -20,8 +20,13 @@ __all__ = ["Collections"]
 
 MMAP = "mmap.enabled"
 UNALTERABLE = ("max_length", "max_capacity", "enable_analyzer", "analyzer_params", "field.description", "warmup")
-# What a server heeds and the engine does not: rows would not go when they should.
-UNHEEDED = ("collection.ttl.seconds", "ttl_field")
+# What a server heeds and the engine does not.
+UNHEEDED = {
+    "collection.ttl.seconds": "its rows do not expire",
+    "ttl_field": "its rows do not expire",
+    "partitionkey.isolation": "it would let a search through that names no key",
+}
+MOST_SHARDS = 16
 
 
 def _check_analyzer(field: Any) -> None:
@@ -46,6 +51,8 @@ class Collections(Calls):
         check_name(request.collection_name)
         check_schema(proto, request.collection_name)
         _check_properties(request.properties)
+        if proto.struct_array_fields:
+            _check_shape(request, proto)
         for field in proto.fields:
             _check_analyzer(field)
         kept = milvus_pb2.CreateCollectionRequest()
@@ -183,8 +190,16 @@ def _check_released(collection: EngineCollection, said: str) -> None:
         raise Refused(f"{said}: collection already loaded[collection={collection.name}]", LOADED)
 
 
+def _check_shape(request: Any, proto: Any) -> None:
+    """Refuse numbers of shards and partitions that a server would not take."""
+    if request.shards_num > MOST_SHARDS:
+        raise Refused(f"maximum shards's number should be limited to {MOST_SHARDS}")
+    if request.num_partitions and not any(field.is_partition_key for field in proto.fields):
+        raise Refused("num_partitions should only be specified with partition key field enabled")
+
+
 def _check_properties(properties: Any) -> None:
     """Refuse properties of a collection that a server would heed and the engine would not."""
     for pair in properties:
-        if pair.key in UNHEEDED:
-            raise Refused(f"the property {pair.key} is not supported by the embedded engine: its rows do not expire")
+        if pair.key in UNHEEDED and pair.value.lower() != "false":
+            raise Refused(f"the property {pair.key} is not supported by the embedded engine: {UNHEEDED[pair.key]}")
