@@ -13,7 +13,7 @@ import pytest
 import colmilvus
 
 ROOT = Path(colmilvus.__file__).parent
-VALUES = {"entity", "maxsim", "filters", "errors"}
+VALUES = {"entity", "maxsim", "filters", "errors", "forks"}
 ADAPTERS = (
     VALUES
     | {"collection", "pdf", "embedder", "embedders", "digest", "gathering", "images", "ranking", "report", "search"}
@@ -22,6 +22,7 @@ ADAPTERS = (
 
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
+    "forks": set(),
     "entity": {"errors"},
     "maxsim": {"entity", "errors"},
     "embedder": {"entity", "errors"},
@@ -44,7 +45,7 @@ ALLOWED: dict[str, set[str]] = {
     "opening": VALUES | {"embedder", "languages"},
     "collection": VALUES
     | {"embedder", "images", "layouts", "ranking", "connection", "opening", "report", "store", "ingest", "search"},
-    "chunks": {"collection", "entity", "errors", "report"},
+    "chunks": {"collection", "entity", "errors", "forks", "report"},
     "reranking": VALUES | {"digest", "embedder", "images", "ranking"},
     "passages": {"entity", "errors", "images"},
     "tool_arguments": {"errors", "filters"},

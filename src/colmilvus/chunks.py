@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from threading import RLock
 from weakref import WeakValueDictionary
 
 from colmilvus.collection import Collection
 from colmilvus.entity import Entity
 from colmilvus.errors import InvalidInput, warn
+from colmilvus.forks import Lock
 from colmilvus.report import AddReport
 
 __all__ = ["Add", "Chunks", "warn_of_unread"]
@@ -17,15 +17,8 @@ Add = Callable[[Sequence[Entity]], AddReport]
 """What stores entities; ``Collection.add`` with whatever else an adapter gives it."""
 
 
-class _Lock:
-    """A lock that can be held weakly."""
-
-    def __init__(self) -> None:
-        self.lock = RLock()
-
-
-_locks: WeakValueDictionary[str, _Lock] = WeakValueDictionary()
-_locks_guard = RLock()
+_locks: WeakValueDictionary[str, Lock] = WeakValueDictionary()
+_locks_guard = Lock()
 
 
 class Chunks:
@@ -34,12 +27,12 @@ class Chunks:
     def __init__(self, collection: Collection) -> None:
         self._collection = collection
         with _locks_guard:
-            self._moving = _locks.setdefault(collection.place, _Lock())
+            self._moving = _locks.setdefault(collection.place, Lock())
 
     @property
-    def lock(self) -> RLock:
+    def lock(self) -> Lock:
         """Held while chunks are moved, and by whoever replaces several things that belong together."""
-        return self._moving.lock
+        return self._moving
 
     def add(self, parents: Sequence[Entity], add: Add) -> list[str]:
         """Store chunks, the segments of these parents, merged with what is held of them; return the ids of those held.
@@ -51,7 +44,7 @@ class Chunks:
         for parent in parents:
             self._collection.check(parent)
         names = [part.id for parent in parents for part in parent.segments]
-        with self._moving.lock:  # of two who give a chunk two parents the last one wins, and none takes it away
+        with self._moving:  # of two who give a chunk two parents the last one wins, and none takes it away
             held = self._collection.segment_ids([parent.id for parent in parents])
             self._check_parents(held)
             elsewhere = self._check_new(parents, held)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from threading import Lock
 from typing import TypeAlias, TypeVar
 
 from colmilvus.digest import digest_of
 from colmilvus.embedder import Embedder, Query, Unreadable, check_query
 from colmilvus.entity import Entity, MultiVector
 from colmilvus.errors import InvalidVectors, UnreadableFile
+from colmilvus.forks import Lock
 from colmilvus.images import open_image
 from colmilvus.maxsim import maxsim
 from colmilvus.ranking import similarity_of

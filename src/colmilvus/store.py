@@ -7,7 +7,6 @@ import os
 import shutil
 import socket
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -20,6 +19,7 @@ from colmilvus.digest import digest_of
 from colmilvus.entity import Entity, ImageLike, MultiVector
 from colmilvus.errors import ColmilvusError, DatabaseError, InvalidInput, UnreadableFile
 from colmilvus.filters import one_of
+from colmilvus.forks import Lock
 from colmilvus.gathering import merged, merged_vectors, without
 from colmilvus.images import ImageStore
 from colmilvus.layouts.rows import Record
@@ -28,7 +28,6 @@ from colmilvus.layouts.struct_array import Stored, StructArrayLayout
 __all__ = ["Change", "EntityStore", "Stored"]
 
 GONE = "was removed by somebody else while it was being added; add it again"
-OWNER = f"{socket.gethostname()} {os.getpid()}"
 ABANDONED = 3600.0
 """Seconds after which what another process began, of which it cannot be told whether it lives, counts as cut short."""
 IDS = 500
@@ -53,15 +52,8 @@ class Change:
         return bool(self.entity.segments) or self.vectors is None
 
 
-class _Lock:
-    """A lock that can be held weakly."""
-
-    def __init__(self) -> None:
-        self.lock = threading.RLock()
-
-
-_locks: WeakValueDictionary[str, _Lock] = WeakValueDictionary()
-_locks_guard = threading.Lock()
+_locks: WeakValueDictionary[str, Lock] = WeakValueDictionary()
+_locks_guard = Lock()
 
 
 class EntityStore:
@@ -77,7 +69,7 @@ class EntityStore:
         self._images = images
         self.place = place
         with _locks_guard:
-            self._held = _locks.setdefault(place, _Lock())
+            self._held = _locks.setdefault(place, Lock())
         self._free_what_was_left()
 
     def write(self, changes: Sequence[Change]) -> tuple[dict[str, Stored], list[tuple[Entity, ColmilvusError]]]:
@@ -87,7 +79,7 @@ class EntityStore:
         the ids before, and the entities that were not stored, as their picture cannot be read or what was to be changed
         is gone.
         """
-        with self._held.lock:
+        with self._held:
             stored = self.layout.stored([change.entity.id for change in changes])
             referring, unreadable = self._referring(changes)
             touched = [entity.image for entity, _ in referring] + [before.image for before in stored.values()]
@@ -123,7 +115,7 @@ class EntityStore:
         ``of`` has the ids of the entities that are meant, None for all.
         """
         wanted = frozenset(ids)
-        with self._held.lock:
+        with self._held:
             holding = self.layout.holding(sorted(wanted))
             meant = holding.keys() if of is None else holding.keys() & set(of)
             held = self.layout.contents({name: holding[name] for name in sorted(meant)})
@@ -144,11 +136,11 @@ class EntityStore:
         """Remove the entities of which a row matches, with all their rows, as ``delete`` does."""
         if not self.layout.spec.segments:
             return self._delete_rows(expression)
-        with self._held.lock:
+        with self._held:
             return self.delete(self.layout.ids(expression))
 
     def _delete_rows(self, expression: str) -> int:
-        with self._held.lock:
+        with self._held:
             removed = self.layout.count(expression)
             if removed:
                 with self._freeing(self.layout.images(expression)):
@@ -157,17 +149,17 @@ class EntityStore:
 
     def remove_outdated(self, versions: Mapping[str, str], keep: Callable[[str], bool]) -> int:
         """Remove what comes from another version of its document than the one given, but for the ids to keep."""
-        with self._held.lock:
+        with self._held:
             return self.delete([name for name in self.layout.outdated(versions) if not keep(name)])
 
     def clear(self) -> None:
         """Remove all entities and their pictures; the collection stays."""
-        with self._held.lock, self._freeing(self.layout.images("part >= 0")):
+        with self._held, self._freeing(self.layout.images("part >= 0")):
             self.layout.delete("part >= 0")
 
     def drop(self) -> None:
         """Remove the collection with all its pictures."""
-        with self._held.lock:
+        with self._held:
             self.layout.drop()
             if self._images is not None and self._images.folder.is_dir():
                 shutil.rmtree(self._images.folder)
@@ -237,7 +229,7 @@ class EntityStore:
             return
         note = self._images.folder / f"unfinished-{uuid4().hex}.json"
         note.parent.mkdir(parents=True, exist_ok=True)
-        note.write_text(json.dumps([OWNER, references]))
+        note.write_text(json.dumps([_owner(), references]))
         yield named
         self._free([reference for reference in references if reference not in named])
         note.unlink(missing_ok=True)
@@ -249,7 +241,7 @@ class EntityStore:
     def _free_what_was_left(self) -> None:
         if self._images is None:
             return
-        with self._held.lock:
+        with self._held:
             for note in self._images.folder.glob("unfinished-*.json"):
                 with suppress(OSError):  # a folder that may only be read, or somebody else was faster
                     self._finish(note)
@@ -259,10 +251,15 @@ class EntityStore:
         try:
             owner, references = json.loads(note.read_text())
         except ValueError:  # cut short while it was written, so before anything that it announces
-            owner, references = OWNER, []
-        if owner == OWNER or _has_ended(owner) or time.time() - note.stat().st_mtime > ABANDONED:
+            owner, references = _owner(), []
+        if owner == _owner() or _has_ended(owner) or time.time() - note.stat().st_mtime > ABANDONED:
             self._free(references)
             note.unlink(missing_ok=True)
+
+
+def _owner() -> str:
+    """This process, which is another once it was forked."""
+    return f"{socket.gethostname()} {os.getpid()}"
 
 
 def _has_ended(owner: str) -> bool:

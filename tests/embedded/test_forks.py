@@ -88,7 +88,12 @@ def work(thread):
         client.upsert("plain", [{"id": 100 * thread + number % 50, "vector": [1, 2]}])
         client.query("plain", filter="id > 0", limit=5)
         number += 1
-busy = [threading.Thread(target=work, args=(i,)) for i in range(3)]
+def write():
+    number = 0
+    while not stop.is_set():
+        number += 1
+        notes.add([Entity("busy")], vectors=[[[1, number]]], progress=False)
+busy = [threading.Thread(target=work, args=(i,)) for i in range(2)] + [threading.Thread(target=write)]
 for thread in busy:
     thread.start()
 def serve(number):
@@ -111,7 +116,7 @@ stop.set()
 for thread in busy:
     thread.join()
 assert codes == [0, 0, 0, 0], codes
-assert notes.count() == 19, notes.count()
+assert notes.count() == 20, notes.count()
 notes.close()
 client.close()
 """

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -18,6 +17,7 @@ import numpy as np
 from colmilvus.embedder import Embedder, Query, SearchMode, Setting, Unreadable, identity, preferred_mode, reads_images
 from colmilvus.entity import Entity, Metric, MultiVector
 from colmilvus.errors import InvalidInput, warn
+from colmilvus.forks import Lock
 from colmilvus.images import image_key
 
 __all__ = ["CachedEmbedder", "cached"]
@@ -129,7 +129,7 @@ class _Store:
         self._folder = folder
         self._max_bytes = max_bytes
         self._unseen = max_bytes or 0  # looked at after the first
-        self._lock = threading.Lock()
+        self._lock = Lock()
 
     def get(self, key: str) -> MultiVector | None:
         """What is kept under a key; a file that is damaged counts as none."""

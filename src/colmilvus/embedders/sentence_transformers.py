@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from importlib.metadata import version
@@ -22,6 +21,7 @@ from colmilvus.embedders.projections import check_kind, check_projection
 from colmilvus.embedders.texts import Texts, check_queries
 from colmilvus.entity import Entity, Metric, MultiVector
 from colmilvus.errors import InvalidInput, InvalidQuery, UnusableModel
+from colmilvus.forks import Lock
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -83,7 +83,7 @@ class MultiVectorEmbedder:
         self._pooling = None if pool == 1 else HierarchicalTokenPooling(pool_factor=pool)
         self._texts = Texts(self._model.tokenizer)
         self._batches = Batches(batch_size, self._model.device.type)
-        self._lock = threading.Lock()
+        self._lock = Lock()
         probe = self._encode(["a"], self._model.encode_query)[0]
         self.dim = int(probe.shape[1])
         is_unit = np.allclose(np.linalg.norm(probe, axis=1), 1, atol=0.01)

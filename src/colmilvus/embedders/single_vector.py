@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -18,6 +17,7 @@ from colmilvus.embedders.hardware import Batches, choose_device
 from colmilvus.embedders.loading import importing, loading
 from colmilvus.embedders.texts import Texts
 from colmilvus.errors import InvalidInput, UnusableModel
+from colmilvus.forks import Lock
 
 __all__ = ["SingleVectorModel", "load_encoder", "single_vector_model"]
 
@@ -99,7 +99,7 @@ def load_encoder(name: str | Path, *, revision: str | None = None, local_files_o
 
 
 def _encoder(model: Any, origin: Mapping[str, Setting]) -> SingleVectorModel:
-    texts, lock, batches = Texts(model.tokenizer), threading.Lock(), Batches(None, model.device.type)
+    texts, lock, batches = Texts(model.tokenizer), Lock(), Batches(None, model.device.type)
     room = max(1, int(model.max_seq_length or 512) - texts.length(""))
 
     def embedding(encode: Callable[..., Any]) -> Embed:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from colmilvus.entity import ImageLike
 from colmilvus.errors import ColmilvusError, for_another_thread
+from colmilvus.forks import Lock
 from colmilvus.images import image_key, open_image
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class DrawnOnce:
         self.looked_at = threading.Event()
         self.bytes = 0
         self._image = image
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._drawn: Image.Image | None = None
         self._is_over = False
 

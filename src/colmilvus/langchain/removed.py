@@ -13,7 +13,6 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from colmilvus.collection import Collection
 from colmilvus.embedder import Embedder, Unreadable, WrappedEmbedder
 from colmilvus.entity import Entity, MultiVector
+from colmilvus.forks import Lock
 from colmilvus.images import reference_of
 
 __all__ = ["RecallingEmbedder", "RemovedVectors"]

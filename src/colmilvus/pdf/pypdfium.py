@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import atexit
 import os
-import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from colmilvus.errors import MissingExtra
+from colmilvus.forks import Lock
 from colmilvus.pdf.files import File
 from colmilvus.pdf.reader import clean_text, drawing_scale, password_reason
 
@@ -29,7 +29,7 @@ __all__ = ["count", "draw", "read"]
 OPEN_DOCUMENTS = 4
 PAGES_PER_OPENING = 64
 
-_LOCK = threading.RLock()  # may be entered again: the collector can end a file's life in the middle of a call
+_LOCK = Lock()  # may be entered again: the collector can end a file's life in the middle of a call
 _OPEN: OrderedDict[int, _Document] = OrderedDict()
 
 

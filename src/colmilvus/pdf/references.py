@@ -8,13 +8,13 @@ from base64 import b64decode
 from binascii import Error as Base64Error
 from collections import OrderedDict
 from pathlib import Path
-from threading import Lock
 from typing import get_args
 from urllib.parse import parse_qs, urlsplit
 from urllib.request import url2pathname
 
 from colmilvus.entity import ImageLike
 from colmilvus.errors import InvalidInput
+from colmilvus.forks import Lock
 from colmilvus.pdf.files import File, list_files
 from colmilvus.pdf.pages import Backend, PageImage, drawing_of
 

@@ -16,6 +16,7 @@ from colmilvus.embedders.cohere.refusals import refusal
 from colmilvus.embedders.cohere.retrying import Patience
 from colmilvus.entity import MultiVector
 from colmilvus.errors import EmbeddingServiceError, InvalidVectors
+from colmilvus.forks import Lock
 
 if TYPE_CHECKING:
     from cohere import EmbedByTypeResponse
@@ -48,7 +49,7 @@ class Service:
         self._patience = patience
         self._timeout = timeout
         self._usage = Usage()
-        self._counting = threading.Lock()
+        self._counting = Lock()
 
     @property
     def usage(self) -> Usage:

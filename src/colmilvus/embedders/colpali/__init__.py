@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -18,6 +17,7 @@ from colmilvus.embedders.pictures import embed_pictures, query_picture
 from colmilvus.embedders.texts import Texts, check_queries
 from colmilvus.entity import Entity, Metric, MultiVector
 from colmilvus.errors import InvalidInput
+from colmilvus.forks import Lock
 
 if TYPE_CHECKING:
     import numpy as np
@@ -88,7 +88,7 @@ class ColPaliEmbedder:
         self._max_query_tokens = max_query_tokens
         self._batches = Batches(batch_size, self.device)
         self._pool = pool
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self.settings = {
             **source.settings,
             "dtype": str(precision).removeprefix("torch."),
