@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from typing import Any
+from pathlib import Path
 
 import pytest
 from pymilvus import MilvusClient
@@ -11,18 +11,20 @@ from pymilvus import MilvusClient
 from colmilvus.embedded.lite import EngineDatabase
 from colmilvus.embedded.lite.names import Collection
 from colmilvus.embedded.naming import row_field
+from colmilvus.embedded.server import ENGINES
 from tests.embedded import pages
 
 FILTERS = (None, "year > 2004", "id in [1, 5, 9] or year == 2003", "id % 2 == 0")
 
 
 @pytest.fixture
-def database(client: MilvusClient) -> EngineDatabase:
+def database(path: Path, client: MilvusClient) -> EngineDatabase:
     """The database that the client's engine has open."""
     pages.create(client)
     client.create_partition("pages", "other")
-    database = client._engine._database
-    assert isinstance(database, EngineDatabase)
+    engine = ENGINES.running(path)
+    assert engine is not None
+    database: EngineDatabase = engine._database
     return database
 
 

@@ -30,6 +30,7 @@ __all__ = [
     "entries",
     "norms_of",
     "pack",
+    "pack_all",
     "pack_mark",
     "pack_written",
     "unpack_scalars",
@@ -175,6 +176,19 @@ class Segment:
 def pack(row: int, count: int, checks: Sequence[int], scalars: Sequence[bytes]) -> tuple[bytes, int]:
     """A log entry, and where in it the scalar sub-fields begin."""
     return pack_written(row, count, checks, b"".join(NUMBER.pack(len(scalar)) + scalar for scalar in scalars))
+
+
+def pack_all(
+    records: Iterable[Record], norms: Iterable[list[NDArray[np.float32]]], first: int, at: int
+) -> tuple[list[Entry], bytearray]:
+    """The log entries of records that are numbered from ``first``, as they will stand from byte ``at`` of a log."""
+    found, log = [], bytearray()
+    for row, (record, lengths) in enumerate(zip(records, norms, strict=True), first):
+        checks = tuple(checksum(vectors, norm) for vectors, norm in zip(record.vectors, lengths, strict=True))
+        packed, scalars = pack(row, record.count, checks, record.scalars)
+        found.append(Entry(row, record.count, checks, at + len(log) + scalars, len(packed) - scalars))
+        log += packed
+    return found, log
 
 
 def pack_written(row: int, count: int, checks: Sequence[int], scalars: bytes) -> tuple[bytes, int]:

@@ -35,7 +35,7 @@ from colmilvus.embedded.segments import (
     checksum,
     entries,
     norms_of,
-    pack,
+    pack_all,
     unpack_scalars,
     write,
     write_all,
@@ -184,7 +184,7 @@ class VectorStore:
             segment.cut()
             self._files = [path.open("ab", buffering=0) for path, _ in segment.sizes()]
         norms = [[norms_of(vectors) for vectors in record.vectors] for record in records]
-        found, log = self._log(segment, records, norms)
+        found, log = pack_all(records, norms, self._next, segment.log_size)
         try:
             for i in range(len(self.columns)):
                 write_all(self._files[1 + 2 * i], (record.vectors[i] for record in records))
@@ -199,18 +199,6 @@ class VectorStore:
             self._table.add(segment.number, segment.remember(entry), entry)
             self._next = entry.row + 1
         return [entry.row for entry in found]
-
-    def _log(
-        self, segment: Segment, records: list[Record], norms: list[list[NDArray[np.float32]]]
-    ) -> tuple[list[Entry], bytearray]:
-        found, log = [], bytearray()
-        for row, (record, lengths) in enumerate(zip(records, norms, strict=True), self._next):
-            checks = tuple(checksum(vectors, norm) for vectors, norm in zip(record.vectors, lengths, strict=True))
-            packed, at = pack(row, record.count, checks, record.scalars)
-            place = segment.log_size + len(log)
-            found.append(Entry(row, record.count, checks, place + at, len(packed) - at))
-            log += packed
-        return found, log
 
     # Reading
 
@@ -245,9 +233,7 @@ class VectorStore:
 
     def scalars(self, row: int) -> list[bytes]:
         """The scalar sub-fields of one record, in the schema's order, as they were given."""
-        place = self._find(np.array([row], np.int64))[0]
-        segment = self._segments[int(place["segment"])]
-        return unpack_scalars(segment.read(int(place["scalars"]), int(place["size"])), self._scalars)
+        return unpack_scalars(self.written(row), self._scalars)
 
     def verify(self, rows: Integers, column: int) -> None:
         """Compare records with their checksums, each once in the life of this object. Raises DatabaseDamaged."""
