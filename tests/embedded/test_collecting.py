@@ -238,7 +238,7 @@ def wrong(hit: dict[str, Any], low: dict[int, int]) -> bool:
     return len(found) != 1 or not least <= min(found) < hit["id"] * 100 + 100
 
 
-def until(condition: Callable[[], bool], seconds: float = 20) -> None:
+def until(condition: Callable[[], bool], seconds: float = 60) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end

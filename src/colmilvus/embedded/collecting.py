@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from colmilvus.embedded import vectors
 from colmilvus.embedded.durability import sync_files, sync_folder
-from colmilvus.embedded.places import PLACE, Integers, Places, place
+from colmilvus.embedded.places import PLACE, Integers, Places, Span, Survey, place
 from colmilvus.embedded.segments import (
     HEADER_SIZE,
     NUMBER,
@@ -30,7 +30,7 @@ from colmilvus.embedded.segments import (
     pack_written,
     write,
 )
-from colmilvus.embedded.vectors import Span, StoreClosed, Survey, VectorStore
+from colmilvus.embedded.vectors import StoreClosed, VectorStore
 from colmilvus.errors import DatabaseDamaged
 
 __all__ = ["Collecting"]

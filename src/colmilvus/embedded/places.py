@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from colmilvus.embedded.segments import Entry
+from colmilvus.embedded.segments import Entry, Segment
 
-__all__ = ["PLACE", "Integers", "Places"]
+__all__ = ["PLACE", "Integers", "Places", "Span", "Survey", "place"]
 
 PLACE = np.dtype([("segment", "i4"), ("count", "i4"), ("start", "i8"), ("scalars", "i8"), ("size", "i4")])
 
@@ -90,3 +91,22 @@ class Places:
 def place(segment: int, start: int, entry: Entry) -> tuple[int, int, int, int, int]:
     """An entry's line of the table."""
     return segment, entry.count, start, entry.scalars, entry.size
+
+
+@dataclass(frozen=True)
+class Span:
+    """A segment, the bytes of its records, and the largest number that it gives."""
+
+    segment: Segment
+    size: int
+    last: int
+
+
+@dataclass(frozen=True)
+class Survey:
+    """The records and segments of one moment; ``settled`` are the numbers that no writer is busy with."""
+
+    table: Places
+    settled: Integers
+    spans: list[Span]
+    active: Segment | None

@@ -16,7 +16,6 @@ import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass
 from os.path import samestat
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -26,7 +25,7 @@ from numpy.typing import NDArray
 
 from colmilvus.embedded.durability import sync_files, sync_folder
 from colmilvus.embedded.pins import Pins
-from colmilvus.embedded.places import Integers, Places
+from colmilvus.embedded.places import Integers, Places, Span, Survey
 from colmilvus.embedded.segments import (
     Column,
     Entry,
@@ -42,7 +41,7 @@ from colmilvus.embedded.segments import (
 )
 from colmilvus.errors import DatabaseDamaged
 
-__all__ = ["Column", "Record", "Span", "StoreClosed", "Survey", "VectorStore"]
+__all__ = ["Column", "Record", "StoreClosed", "VectorStore"]
 
 SEGMENT_BYTES = 64 << 20
 NAME = re.compile(r"(\d{8})\..+")
@@ -50,25 +49,6 @@ NAME = re.compile(r"(\d{8})\..+")
 
 class StoreClosed(Exception):
     """The collection was closed while a request was on its way to its store."""
-
-
-@dataclass(frozen=True)
-class Span:
-    """A segment, the bytes of its records, and the largest number that it gives."""
-
-    segment: Segment
-    size: int
-    last: int
-
-
-@dataclass(frozen=True)
-class Survey:
-    """The records and segments of one moment; ``settled`` are the numbers that no writer is busy with."""
-
-    table: Places
-    settled: Integers
-    spans: list[Span]
-    active: Segment | None
 
 
 class VectorStore:
@@ -248,8 +228,11 @@ class VectorStore:
             vectors, norms = self.matrix(segment, column, start + count)
             found = checksum(vectors[start : start + count], norms[start : start + count])
             if found != int(table.checks[at, column]):
-                path, row = self._segments[segment].vectors[column], int(table.numbers[at])
-                raise DatabaseDamaged(f"{path}: the vectors of record {row} are not what was written")
+                held, row = self._segments[segment], int(table.numbers[at])
+                raise DatabaseDamaged(
+                    f"{held.vectors[column]} or {held.norms[column]}: the vectors of record {row} are not what was "
+                    "written; put the file back as it was, or drop the collection and add its documents again"
+                )
 
     def checksums(self, rows: Integers, column: int) -> NDArray[np.uint32]:
         """What the vectors of these records are checked by; 0 where there is no such record."""
@@ -352,8 +335,8 @@ class VectorStore:
 
     def _open(self) -> None:
         logs = {path.name.partition(".")[0] for path in self.folder.glob("*.log*")}
-        lone = [path for path in self.folder.glob("*.vectors") if path.name.partition(".")[0] not in logs]
-        self._faults += [f"the log of {path} is missing" for path in sorted(lone)]
+        lone = {path.name.partition(".")[0] for path in self.folder.glob("*.vectors")} - logs
+        self._faults += [f"{self.folder / name}.log is missing" for name in sorted(lone)]
         files = [match for path in self.folder.iterdir() if (match := NAME.fullmatch(path.name))]
         self._free = max((int(match[1]) + 1 for match in files), default=0)
         found = []

@@ -19,12 +19,22 @@ from colmilvus.embedded.durability import sync_files, sync_folder
 from colmilvus.embedded.lite.names import WAL, Manifest
 from colmilvus.errors import DatabaseDamaged
 
-__all__ = ["CheckedLog", "CheckedManifest", "read", "verify_files", "verify_logs", "write"]
+__all__ = [
+    "CheckedLog",
+    "CheckedManifest",
+    "read",
+    "remove_unsealed_indexes",
+    "seal_indexes",
+    "verify_files",
+    "verify_logs",
+    "write",
+]
 
 CHECK, FILES = "check", "files"
 SEAL = struct.Struct("<BQI")
 NUMBER = struct.Struct("<I")
 KINDS = ("data", "delta")
+INDEXES = "partitions/*/indexes/*"
 AGAIN = "put it back as it was, or drop the collection and add its documents again"
 
 
@@ -149,6 +159,23 @@ class CheckedLog(WAL):  # type: ignore[misc]  # Milvus Lite has no types
         """Close the file of checksums."""
         if self._seals is not None:
             self._seals.close()
+
+
+def seal_indexes(folder: Path) -> None:
+    """Leave the checksums of a closed collection's index files for the next opening."""
+    files = {str(path.relative_to(folder)): _check_of_file(path) for path in folder.glob(INDEXES)}
+    write(folder / "indexes.json", {FILES: files})
+
+
+def remove_unsealed_indexes(folder: Path) -> None:
+    """Remove index files that are not what was there when the collection was closed: they are made again."""
+    files: dict[str, list[int]] = {}
+    with suppress(FileNotFoundError, DatabaseDamaged):
+        files = read(folder / "indexes.json").get(FILES, {})
+    for path in folder.glob(INDEXES):
+        if files.get(str(path.relative_to(folder))) != _check_of_file(path):
+            path.unlink()
+    (folder / "indexes.json").unlink(missing_ok=True)
 
 
 def seals_of(folder: Path, number: int) -> Path:

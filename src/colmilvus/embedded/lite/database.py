@@ -19,7 +19,14 @@ from typing import Any
 
 from colmilvus.embedded.durability import outlives_power, sync_folder
 from colmilvus.embedded.housekeeping import Housekeeping
-from colmilvus.embedded.lite.checked import CheckedManifest, read, verify_files, verify_logs, write
+from colmilvus.embedded.lite.checked import (
+    CheckedManifest,
+    read,
+    remove_unsealed_indexes,
+    verify_files,
+    verify_logs,
+    write,
+)
 from colmilvus.embedded.lite.collection import EngineCollection
 from colmilvus.embedded.lite.names import (
     SCHEMA_FILENAME,
@@ -183,6 +190,7 @@ class EngineDatabase(MilvusLite):  # type: ignore[misc]  # Milvus Lite has no ty
         verify_files(folder)
         self._finish_flush(folder)
         verify_logs(folder)
+        remove_unsealed_indexes(folder)
         properties = self._database_properties(database_name)
         self._collections[database_name, name] = EngineCollection(
             name, str(folder), schema, database_properties=properties

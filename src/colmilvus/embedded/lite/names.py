@@ -101,8 +101,8 @@ METHODS: dict[Any, str] = {
     filters: "evaluate evaluate_mask compile_filter",
     python_backend: "_eval_row",
     collections: "_row_matches_filter",
-    MilvusServicer: """CreateCollection DescribeCollection RenameCollection DropCollection AlterCollection
-        AlterCollectionField CreateAlias AlterAlias DropAlias DescribeAlias ListAliases CreatePartition DropPartition
+    MilvusServicer: """CreateCollection ShowCollections DescribeCollection RenameCollection DropCollection
+        AlterCollection AlterCollectionField CreateAlias AlterAlias DropAlias DescribeAlias ListAliases CreatePartition DropPartition
         GetPartitionStatistics GetCollectionStatistics TruncateCollection
         CreateDatabase DropDatabase DescribeDatabase AlterDatabase Insert Upsert Delete
         Query Search HybridSearch CreateIndex AlterIndex DescribeIndex DropIndex LoadCollection LoadPartitions

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from colmilvus.embedded.durability import sync_files, sync_folder, sync_tree
-from colmilvus.embedded.lite.checked import CheckedLog, CheckedManifest
+from colmilvus.embedded.lite.checked import CheckedLog, CheckedManifest, seal_indexes
 from colmilvus.embedded.lite.names import (
     Collection,
     CollectionNotFoundError,
@@ -170,10 +170,15 @@ class SafeCollection(Collection):  # type: ignore[misc]  # Milvus Lite has no ty
 
     def close(self) -> None:
         with self._mutex:
-            if not self._ended:
+            closing = not self._ended
+            if closing:
                 self._ended = True
                 super().close()
         self._bg_executor.shutdown()
+        if closing:
+            # Without it, the next opening makes the indexes again.
+            with suppress(OSError):
+                seal_indexes(Path(self._data_dir))
 
     def abandon(self) -> None:
         """Close without a flush; the logs on disk keep what was acknowledged."""

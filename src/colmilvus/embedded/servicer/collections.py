@@ -8,13 +8,13 @@ from typing import Any
 from pymilvus.grpc_gen import milvus_pb2, schema_pb2
 
 from colmilvus.embedded.analyzers import create_analyzer
-from colmilvus.embedded.lite import REQUEST, EngineCollection, analyzer_params
+from colmilvus.embedded.lite import REQUEST, EngineCollection, MilvusLiteError, analyzer_params
 from colmilvus.embedded.naming import check_name
 from colmilvus.embedded.refusal import ALIAS_IS_COLLECTION, LOADED, Refused, status
 from colmilvus.embedded.schema import completed, schema_for_lite
 from colmilvus.embedded.schema_rules import check_schema
 from colmilvus.embedded.servicer.calls import Calls, timestamp
-from colmilvus.errors import MissingExtra
+from colmilvus.errors import DatabaseDamaged, MissingExtra
 
 __all__ = ["Collections"]
 
@@ -110,6 +110,27 @@ class Collections(Calls):
         if self._db.has_collection(new, database_name=database):
             raise Refused(f"duplicated new collection name {database}:{new} with other collection name or alias")
         return super().RenameCollection(request, context)
+
+    def ShowCollections(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """Name all collections, also those that cannot be opened, which would be a failure of the call with Lite."""
+        database = self._database_name(request, context)
+        names = self._db.list_collections(database_name=database)
+        if request.collection_names:
+            names = [name for name in names if name in set(request.collection_names)]
+        loaded = [self._is_loaded(name, database) for name in names]
+        return milvus_pb2.ShowCollectionsResponse(
+            status=status(),
+            collection_names=names,
+            inMemory_percentages=[100 * each for each in loaded],
+            query_service_available=loaded,
+            shards_num=[1] * len(names),
+        )
+
+    def _is_loaded(self, name: str, database: str) -> bool:
+        try:
+            return bool(self._db.get_collection(name, database_name=database).load_state == "loaded")
+        except (DatabaseDamaged, OSError, MilvusLiteError):
+            return False
 
     def DropCollection(self, request: Any, context: Any) -> Any:  # noqa: N802
         name, database = request.collection_name, self._database_name(request, context)

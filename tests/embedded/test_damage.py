@@ -1,0 +1,163 @@
+"""A byte that changed, or a file cut short or gone, anywhere in a database: an error that names the file, or no harm.
+
+Never is an answer wrong, and a collection that is not damaged can be used.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pymilvus import MilvusClient
+from pymilvus.exceptions import MilvusException
+
+from colmilvus.embedded import connect
+from colmilvus.errors import DatabaseError
+from tests.embedded.pages import DIM, create, draw, index, make, row, rows, schema, search, stored
+
+NUMBER = 12
+PAGES = draw(1, NUMBER, most=6)
+# Word of the running engine; a lock, whose content says nothing; a copy of the manifest that nothing reads.
+PASSING = {"address.json", "LOCK", "manifest.json.prev", "power"}
+
+
+def flip(file: Path, rng: random.Random) -> None:
+    content = bytearray(file.read_bytes())
+    content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
+    file.write_bytes(content)
+
+
+def cut(file: Path, rng: random.Random) -> None:
+    content = file.read_bytes()
+    file.write_bytes(content[: rng.randrange(len(content))])
+
+
+def remove(file: Path, _: random.Random) -> None:
+    file.unlink()
+
+
+def fill(client: MilvusClient) -> None:
+    """Two collections: one with rows in files, deletes, a write-ahead log and an index on a scalar; one beside it."""
+    made = schema(client, text=True)
+    params = index(client, "MAX_SIM_IP", text=True)
+    params.add_index("year", index_type="INVERTED")
+    make(client, "pages", made, params)
+    half = dict(list(PAGES.items())[: NUMBER // 2])
+    client.insert("pages", [*rows(half, text="plum"), row(99, np.ones((2, DIM)), text="gone")])
+    client.flush("pages")
+    client.delete("pages", ids=[99])
+    client.insert("pages", [row(98, np.ones((2, DIM)), text="gone")])
+    client.flush("pages")
+    client.insert("pages", rows({key: PAGES[key] for key in PAGES if key not in half}, text="plum"))
+    client.delete("pages", ids=[98])
+    client.create_alias("pages", "book")
+    client.create_database("second", properties={"timezone": "UTC"})
+    create(client, name="whole")
+    client.insert("whole", rows(PAGES))
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database as a kill leaves it, with write-ahead logs."""
+    path = tmp_path_factory.mktemp("filled") / "kb.db"
+    client = connect(path)
+    fill(client)
+    shutil.copytree(path, path.with_name("killed.db"))
+    client.close()
+    return path.with_name("killed.db")
+
+
+def answers(client: MilvusClient) -> list[Any]:
+    """What a user would ask. The collection is asked by its alias, too."""
+    found = stored(client)
+    assert found.keys() == PAGES.keys()
+    assert all(np.array_equal(found[key], PAGES[key]) for key in PAGES)
+    question = np.ones((1, DIM), np.float32)
+    hits = [(hit["id"], hit["distance"]) for hit in search(client, question, "book", limit=50)]
+    years = {each["id"] for each in client.query("pages", filter="year == 2003", output_fields=["id"])}
+    words = client.search("pages", data=["plum"], anns_field="words", limit=50)[0]
+    return [hits, years, {hit["id"] for hit in words}]
+
+
+def files(path: Path) -> list[Path]:
+    found = [file.relative_to(path) for file in sorted(path.rglob("*")) if file.is_file() and file.stat().st_size]
+    return [file for file in found if file.name not in PASSING and "whole" not in file.parts]
+
+
+def asked(path: Path, wanted: list[Any], file: Path) -> str | None:
+    """The error that the database answers with, None where its answers are right."""
+    try:
+        client = connect(path)
+    except DatabaseError as error:
+        return str(error)
+    try:
+        assert answers(client) == wanted
+    except (MilvusException, DatabaseError) as error:
+        if "pages" in file.parts:
+            go_on(client)
+        return str(error)
+    finally:
+        client.close()
+    return None
+
+
+def go_on(client: MilvusClient) -> None:
+    """Damage to one collection leaves the other one alone, and it can be dropped."""
+    assert len(stored(client, "whole")) == NUMBER
+    if "pages" in client.list_collections():
+        client.drop_alias("book")
+        client.drop_collection("pages")
+    create(client, name="pages")
+    assert stored(client) == {}
+
+
+def named(file: Path, told: str | None) -> bool:
+    """Whether an error names the file; without its schema a collection is none, and without their file aliases are."""
+    if told is None:
+        return True
+    gone = "not found" in told and file.name in ("schema.json", "aliases.json")
+    return gone or str(file) in told
+
+
+@pytest.mark.parametrize("damage", [flip, cut, remove])
+def test_whatever_file_is_damaged_no_answer_is_wrong(
+    damage: Callable[[Path, random.Random], None], filled: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(filled, tmp_path / "whole.db")
+    client = connect(tmp_path / "whole.db")
+    wanted = answers(client)
+    client.close()
+    harmless, unnamed, seed = set(), [], random.randrange(2**32)
+    for number, file in enumerate(files(filled)):
+        path = tmp_path / f"{number}.db"
+        shutil.copytree(filled, path)
+        damage(path / file, random.Random(seed + number))
+        told = asked(path, wanted, file)
+        if told is None:
+            harmless.add(file.suffix)
+        elif not named(file, told):
+            unnamed.append((file, seed, told))
+    assert unnamed == []
+    assert {file.suffix for file in files(filled)} == {
+        ".arrow", ".checks", ".json", ".log", ".norms", ".parquet", ".sidx", ".vectors"
+    }  # fmt: skip
+    assert not harmless & {".vectors", ".norms", ".parquet"}
+
+
+def test_an_index_file_that_changed_while_the_collection_was_closed_is_made_again(filled: Path, tmp_path: Path) -> None:
+    path = tmp_path / "kb.db"
+    shutil.copytree(filled.with_name("kb.db"), path)
+    sidecars = sorted(path.rglob("*.sidx"))
+    for file in sidecars:
+        flip(file, random.Random(1))
+    kept = [file.read_bytes() for file in sidecars]
+    client = connect(path)
+    assert len(answers(client)) == 3
+    client.close()
+    assert sidecars
+    assert all(file.read_bytes() != content for file, content in zip(sidecars, kept, strict=True))
