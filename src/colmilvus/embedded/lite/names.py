@@ -102,8 +102,8 @@ METHODS: dict[Any, str] = {
     python_backend: "_eval_row",
     collections: "_row_matches_filter",
     MilvusServicer: """CreateCollection ShowCollections DescribeCollection RenameCollection DropCollection
-        AlterCollection AlterCollectionField CreateAlias AlterAlias DropAlias DescribeAlias ListAliases CreatePartition DropPartition
-        GetPartitionStatistics GetCollectionStatistics TruncateCollection
+        AlterCollection AlterCollectionField CreateAlias AlterAlias DropAlias DescribeAlias ListAliases CreatePartition
+        DropPartition GetPartitionStatistics GetCollectionStatistics TruncateCollection
         CreateDatabase DropDatabase DescribeDatabase AlterDatabase Insert Upsert Delete
         Query Search HybridSearch CreateIndex AlterIndex DescribeIndex DropIndex LoadCollection LoadPartitions
         GetLoadingProgress GetLoadState ReleaseCollection ReleasePartitions
