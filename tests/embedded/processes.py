@@ -36,6 +36,7 @@ class Program:
     """A process with a ``client`` of the path, which answers expressions."""
 
     def __init__(self, path: Path, *, waits: bool = True, work: Callable[[str, Connection], None] = run) -> None:
+        self.path = path
         method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
         context: Any = multiprocessing.get_context(method)
         if method == "forkserver":

@@ -1,4 +1,7 @@
-"""Kills a writer at random moments and checks what it leaves, as often as it is told: ``make soak``."""
+"""Kills a writer at random moments and checks what it leaves, as often as it is told: ``make soak``.
+
+Then many processes work at once, and one searches 10,000 times.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,11 @@ import tempfile
 import time
 from pathlib import Path
 
+from colmilvus.embedded import connect
+from tests.embedded.processes import program
 from tests.embedded.soaking import Ledger, one_round
+from tests.embedded.test_concurrency import run
+from tests.embedded.test_leaks import check_flat
 
 
 def soak(rounds: int) -> None:
@@ -25,5 +32,17 @@ def soak(rounds: int) -> None:
         )
 
 
+def soak_many(seconds: float, searches: int) -> None:
+    """Many processes at once for so long, owners of the engine being killed; then so many searches in a row."""
+    with tempfile.TemporaryDirectory(prefix="soak") as folder:
+        run(Path(folder, "many.db"), seconds, 5)
+        with program(Path(folder, "flat.db")) as owner:
+            client = connect(owner.path)
+            check_flat(client, owner, searches)
+            client.close()
+    print(f"{seconds:.0f} s of many processes, {searches:,} searches: nothing lost, nothing grown", flush=True)  # noqa: T201
+
+
 if __name__ == "__main__":
     soak(int(sys.argv[1]))
+    soak_many(60, 10_000)

@@ -51,9 +51,8 @@ def serving(path: Path, *options: object, **environment: str) -> Iterator[tuple[
 
 def refused(kind: type[Exception], path: object, port: int = 0, **files: object) -> str:
     """What the command says where it does not serve."""
-    given = {name: None if name not in files else str(files[name]) for name in ("token_file", "tls_cert", "tls_key")}
     with pytest.raises(kind) as caught:
-        serve(str(path), "127.0.0.1", port, **given)
+        serve(str(path), "127.0.0.1", port, **{name: str(file) for name, file in files.items()})
     return str(caught.value)
 
 
@@ -151,6 +150,11 @@ def test_what_cannot_be_served_is_said_in_a_line(path: Path, tmp_path: Path) -> 
     assert "--tls-cert and --tls-key go together" in refused(InvalidInput, path, tls_cert=others)
     said = refused(InvalidInput, path, tls_cert=others, tls_key=short)
     assert "are no certificate with its private key" in said
+    assert "durability is 'process' or 'power'" in refused(InvalidInput, path, durability="never")
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters" / "a.txt").write_text("hello")
+    assert "other files in it, such as 'a.txt'" in refused(DatabaseError, tmp_path / "letters")
+    assert [entry.name for entry in (tmp_path / "letters").iterdir()] == ["a.txt"]
     assert "is the address of a server" in refused(InvalidInput, "http://localhost:1")
     assert not (path / "address.json").exists()
 

@@ -242,10 +242,18 @@ def serve(
     ] = None,
     tls_cert: Annotated[Optional[str], typer.Option(metavar="FILE", help="A certificate, in PEM.")] = None,  # noqa: UP045
     tls_key: Annotated[Optional[str], typer.Option(metavar="FILE", help="Its private key, in PEM.")] = None,  # noqa: UP045
+    durability: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            metavar="[process|power]",
+            help="What an acknowledged write outlives: the end of this process, or a loss of power too.",
+            show_default="as the folder was opened last; process for a new one",
+        ),
+    ] = None,
 ) -> None:
     from colmilvus.cli.serving import serve as run
 
-    raise typer.Exit(run(db, host, port, token_file, tls_cert, tls_key))
+    raise typer.Exit(run(db, host, port, token_file, tls_cert, tls_key, durability))
 
 
 def _print_json(record: dict[str, Any]) -> None:

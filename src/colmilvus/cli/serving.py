@@ -14,6 +14,8 @@ from types import FrameType
 import typer
 
 from colmilvus.connection import is_path
+from colmilvus.embedded.durability import ask, check_durability
+from colmilvus.embedded.folder import prepare
 from colmilvus.embedded.serving import Certificate, read_token, served
 from colmilvus.errors import InvalidInput, warn
 
@@ -22,7 +24,15 @@ __all__ = ["serve"]
 WAKE = 0.5
 
 
-def serve(db: str, host: str, port: int, token_file: str | None, tls_cert: str | None, tls_key: str | None) -> int:
+def serve(
+    db: str,
+    host: str,
+    port: int,
+    token_file: str | None = None,
+    tls_cert: str | None = None,
+    tls_key: str | None = None,
+    durability: str | None = None,
+) -> int:
     """Serve the database until a signal comes; the exit code: 130 for Ctrl-C, 0 for SIGTERM."""
     if not is_path(db):
         raise InvalidInput(f"serve takes a folder, and {db} is the address of a server")
@@ -35,7 +45,9 @@ def serve(db: str, host: str, port: int, token_file: str | None, tls_cert: str |
             "the network reads the token and all data"
         )
     path = Path(os.path.realpath(Path(db).expanduser()))
-    path.mkdir(exist_ok=True)
+    check_durability(durability)
+    prepare(path)
+    ask(path, durability)
     file = Path(token_file).expanduser() if token_file else path / "token"
     token = read_token(file)
     with _Stopped() as stopped, served(path, host, port, token, certificate) as uri:
