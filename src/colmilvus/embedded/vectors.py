@@ -259,7 +259,8 @@ class VectorStore:
 
     def faults(self) -> str:
         """What was found wrong with the files at opening."""
-        return " and ".join(self._faults) or f"{self.folder} ends before it, with record {self._next - 1}"
+        last = self._segments[max(self._segments)].log if self._segments else self.folder
+        return " and ".join(self._faults) or f"{last} ends before it, with record {self._next - 1}"
 
     # Giving space back, for one thread at a time
 
