@@ -56,14 +56,16 @@ class _Exact:
     def __init__(
         self, store: VectorStore, column: int, rows: Integers, query: NDArray[Any], kind: str, sign: int
     ) -> None:
-        self._of = (store, column)
+        self._store, self._column = store, column
         self._rows = rows
         self._query = query
         self._kind = kind
         self._sign = sign
 
     def __call__(self, positions: Integers) -> Floats:
-        found = scores(*self._of, self._rows[positions], [self._query], self._kind)[0]
+        rows = self._rows[positions]
+        self._store.expect(rows, self._column)
+        found = scores(self._store, self._column, rows, [self._query], self._kind)[0]
         return np.asarray(self._sign * found, np.float32)
 
 

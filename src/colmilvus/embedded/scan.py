@@ -55,7 +55,7 @@ def scores(
             fits = _fits_float32(block, squares, kind)
             best = _best(block, narrow, squares, kind) if fits else _best(_widened(block), stacked, squares, kind)
             with np.errstate(over="ignore"):
-                found[first:last, block.positions] = np.add.reduceat(best, bounds, axis=1, dtype=np.float64).T
+                found[first:last, block.positions] = np.add.reduceat(best, bounds, axis=0, dtype=np.float64)
     return found
 
 
@@ -92,19 +92,26 @@ def _widened(block: Block) -> Block:
 
 
 def _best(block: Block, queries: NDArray[Any], squares: Doubles, kind: str) -> NDArray[Any]:
-    """The best match of every query vector in every entity of the block: ``(entities, query vectors)``.
+    """The best match of every query vector in every entity of the block: ``(query vectors, entities)``.
 
     Block and queries are of one type, float32 or float64, in which is calculated.
     """
-    matches = block.vectors @ queries.T
+    # One line a query vector: along lines numpy finds the best of an entity many times faster than across them.
+    matches = queries @ block.vectors.T
     if kind == "L2":
         matches *= -2
-        matches += np.square(block.norms)[:, None]
-        matches += squares[None, :].astype(matches.dtype)
-        return np.maximum(np.minimum.reduceat(matches, block.starts, axis=0), 0)
+        matches += np.square(block.norms)
+        matches += squares[:, None].astype(matches.dtype)
+        return np.maximum(_reduced(np.minimum, matches, block.starts), 0)
     if kind == "COSINE":
-        matches *= np.divide(1, block.norms, out=np.zeros_like(block.norms), where=block.norms > 0)[:, None]
-    return np.asarray(np.maximum.reduceat(matches, block.starts, axis=0))
+        matches *= np.divide(1, block.norms, out=np.zeros_like(block.norms), where=block.norms > 0)
+    return _reduced(np.maximum, matches, block.starts)
+
+
+def _reduced(of: np.ufunc, matches: NDArray[Any], starts: Integers) -> NDArray[Any]:
+    if len(starts) == 1:
+        return np.asarray(of.reduce(matches, axis=1, keepdims=True))
+    return np.asarray(of.reduceat(matches, starts, axis=1))
 
 
 def _blocks(store: VectorStore, column: int, rows: Integers, height: int) -> Iterator[Block]:

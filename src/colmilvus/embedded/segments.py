@@ -7,6 +7,7 @@ number was given, though no record may be left that has it. All numbers are litt
 
 from __future__ import annotations
 
+import mmap
 import struct
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -146,6 +147,13 @@ class Segment:
             norms = np.memmap(self.norms[column], np.float32, "r", shape=(count,))
             mapped = self._maps[column] = (vectors, norms)
         return mapped
+
+    def expect(self, column: int, start: int, count: int) -> None:
+        """Have the system fetch these vectors while others are worked on, where it can be told to."""
+        mapped, width = self.matrix(column, start + count)[0].base, self.columns[column].width
+        if isinstance(mapped, mmap.mmap) and hasattr(mmap, "MADV_WILLNEED"):
+            first = start * width // mmap.PAGESIZE * mmap.PAGESIZE
+            mapped.madvise(mmap.MADV_WILLNEED, first, (start + count) * width - first)
 
     def read(self, at: int, size: int) -> bytes:
         """A part of the log. Raises DatabaseDamaged where it is no longer there."""

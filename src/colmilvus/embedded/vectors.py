@@ -202,6 +202,12 @@ class VectorStore:
         """All vectors of a segment and their norms, as they lie on disk; ``least`` is how many must be there."""
         return self._segments[segment].matrix(column, least)
 
+    def expect(self, rows: Integers, column: int) -> None:
+        """Say that the vectors of these records are read next."""
+        for segment, start, count in zip(*(found.tolist() for found in self.locate(rows)), strict=True):
+            if count:
+                self._segments[segment].expect(column, start, count)
+
     def vectors(self, row: int, column: int) -> NDArray[Any]:
         """The vectors ``(n, dim)`` of one record, checked. Raises DatabaseDamaged."""
         rows = np.array([row], np.int64)
