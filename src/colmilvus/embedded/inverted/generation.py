@@ -111,13 +111,14 @@ class Probe:
         self._next = self._sign * nearness[:, depth] if depth < lists else np.full_like(self._next, -np.inf)
         self._depth = depth
 
-    def estimates(self) -> Floats:
-        """The estimated MaxSim of every record; for "L2" its negative."""
-        total = np.zeros(self._best.shape[1], np.float32)
+    def estimates(self) -> tuple[Floats, Floats]:
+        """The estimated MaxSim of every record, for "L2" its negative, and how many query vectors did not meet it."""
+        total, unmet = np.zeros((2, self._best.shape[1]), np.float32)
         for line, following in zip(self._best, self._next, strict=True):
             met = line > -np.inf
+            unmet += ~met
             if not met.any():
                 continue
             low = np.percentile(line[met], LOW)
             total += np.where(met, line, min(low, following) if following > -np.inf else low)
-        return total
+        return total, unmet
