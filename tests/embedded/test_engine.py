@@ -274,7 +274,7 @@ def test_damage_in_a_vector_file_is_an_answer_that_names_the_file(client: Milvus
     file.write_bytes(data)
     client = connect(path)
     for call in (lambda: stored(client), lambda: search(client, query(1))):
-        with pytest.raises(MilvusException, match=rf"{file.name}: the vectors of record 0 are not what was written"):
+        with pytest.raises(MilvusException, match=rf"{file.name}.*: the vectors of record 0 are not what was written"):
             call()
     client.close()
 

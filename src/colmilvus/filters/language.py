@@ -220,6 +220,8 @@ def holds(node: Node, metadata: Mapping[str, Any], own: Mapping[str, Any], wante
     if isinstance(node, Group):
         results = (holds(part, metadata, own, wanted) for part in node.parts)
         return all(results) if node.every == wanted else any(results)
+    if node.value == ():
+        return not wanted  # no value is one of none, whatever Milvus can tell of it
     value = (own if node.column.own else metadata).get(node.column.key)
     if isinstance(value, Mapping) and node.test != "missing" and is_there(value):
         return False
