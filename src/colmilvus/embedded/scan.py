@@ -102,7 +102,7 @@ def _best(block: Block, queries: NDArray[Any], squares: Doubles, kind: str) -> N
         matches *= -2
         matches += np.square(block.norms)
         matches += squares[:, None].astype(matches.dtype)
-        return np.maximum(_reduced(np.minimum, matches, block.starts), 0)
+        return np.asarray(np.maximum(_reduced(np.minimum, matches, block.starts), 0))
     if kind == "COSINE":
         matches *= np.divide(1, block.norms, out=np.zeros_like(block.norms), where=block.norms > 0)
     return _reduced(np.maximum, matches, block.starts)

@@ -150,7 +150,8 @@ class Segment:
 
     def expect(self, column: int, start: int, count: int) -> None:
         """Have the system fetch these vectors while others are worked on, where it can be told to."""
-        mapped, width = self.matrix(column, start + count)[0].base, self.columns[column].width
+        mapped: Any = self.matrix(column, start + count)[0].base
+        width = self.columns[column].width
         if isinstance(mapped, mmap.mmap) and hasattr(mmap, "MADV_WILLNEED"):
             first = start * width // mmap.PAGESIZE * mmap.PAGESIZE
             mapped.madvise(mmap.MADV_WILLNEED, first, (start + count) * width - first)

@@ -108,7 +108,8 @@ def _jieba(dictionary: tuple[str, ...]) -> Any:
         import rjieba
     except ImportError as error:
         raise MissingExtra("the jieba tokenizer", EXTRA) from error
-    cutter = rjieba.Jieba() if "_default_" in dictionary else rjieba.Jieba.empty()
+    kind: Any = rjieba.Jieba
+    cutter = kind() if "_default_" in dictionary else kind.empty()
     for word in dictionary:
         if word and word != "_default_":
             cutter.add_word(word, None, None)
