@@ -17,6 +17,9 @@ filters leave 1, 10 and 50 of 100 pages; "without neighbours" leaves out the 200
         of the pages where there are fewer than 1,000)
 2 GB    all searches again in a control group of 2 GB, page cache included, where one can be made
 half    half of the pages are replaced by others, while searches go on; recall and times during and after
+
+The figures are kept in engine.json, beside the tables: a later run into the same folder replaces those of its own kinds
+and sizes, so that all can be measured in parts.
 """
 
 from __future__ import annotations
@@ -365,22 +368,25 @@ def truth(kind: str, count: int, queries: NDArray[np.float32]) -> NDArray[np.flo
 
 def main() -> None:
     given = arguments(sys.argv[1:])
-    rows: list[Row] = []
+    given.out.mkdir(parents=True, exist_ok=True)
+    results = given.out / "engine.json"
+    kept: list[Row] = json.loads(results.read_text(encoding="utf-8")) if results.exists() else []
     for kind in given.kinds:
         halves = {count // 2 for count in given.pages if count >= FROM_HALVES} - set(given.pages)
         for count in sorted({*given.pages, *halves}):
             shutil.rmtree(given.work, ignore_errors=True)
-            case = case_of(kind, count, given.queries, given.work, given.seconds, rows)
+            case = case_of(kind, count, given.queries, given.work, given.seconds)
             measure_half(case) if count in halves else measure(case, given.rivals)
             shutil.rmtree(given.work, ignore_errors=True)
-            given.out.mkdir(parents=True, exist_ok=True)
-            (given.out / "engine.json").write_text(json.dumps(rows, indent=1), encoding="utf-8")
-    report(rows, given.out)
+            kept = [row for row in kept if (row["kind"], row["pages"]) != (kind, count)] + case.rows
+            kept.sort(key=lambda row: (vectors.KINDS.index(row["kind"]), row["pages"]))
+            results.write_text(json.dumps(kept, indent=1), encoding="utf-8")
+            report(kept, given.out)
 
 
-def case_of(kind: str, count: int, queries: int, folder: Path, seconds: float, rows: list[Row]) -> Case:
+def case_of(kind: str, count: int, queries: int, folder: Path, seconds: float) -> Case:
     asked = vectors.queries(kind, queries)
-    return Case(kind, count, vectors.file_of(kind, count), asked, truth(kind, count, asked), folder, seconds, rows)
+    return Case(kind, count, vectors.file_of(kind, count), asked, truth(kind, count, asked), folder, seconds)
 
 
 def arguments(words: Sequence[str]) -> argparse.Namespace:

@@ -57,12 +57,12 @@ def said(row: Row, what: str, value: float, limit: float, *, least: bool = False
 
 def warm(row: Row) -> Iterator[str]:
     if row["pages"] >= 2000:
-        yield said(row, "recall@10", row["recall"], LEAST_RECALL, least=True)
+        yield said(row, f"{row['system']}, recall@10", row["recall"], LEAST_RECALL, least=True)
     if row["pages"] >= 10000:
         yield said(row, "p50 by that of exact numpy", row["ratio"], 0.1)
         yield said(row, "MiB of anonymous memory more than with none", row["memory"], 600)
     if row["pages"] <= 1000:
-        yield said(row, "recall@10", row["recall"], 1.0, least=True)
+        yield said(row, f"{row['system']}, recall@10", row["recall"], 1.0, least=True)
     if row["pages"] == 1000:
         yield said(row, f"{row['system']}, p50 by that of exact numpy", row["ratio"], 1.1)
 

@@ -69,8 +69,15 @@ def file_of(kind: str, count: int) -> Path:
 
 
 def queries(kind: str, count: int) -> Vectors:
-    """``count`` queries of a kind, ``(count, 20, 128)``; each has a seed of its own."""
-    return np.stack([QUERIES[kind](number) for number in range(count)])
+    """``count`` queries of a kind, ``(count, 20, 128)``; each has a seed of its own. Those of text are kept."""
+    if kind != "text":
+        return np.stack([QUERIES[kind](number) for number in range(count)])
+    path = CACHE / "pieces" / f"queries-{count}.npy"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.save(path, np.stack([QUERIES[kind](number) for number in range(count)]))
+    kept: Vectors = np.load(path)
+    return kept
 
 
 def write(path: Path, kind: str, numbers: Sequence[int]) -> None:
