@@ -157,8 +157,9 @@ def measure(case: Case, rivals: Sequence[str]) -> None:
                 against(case, worker, rival)
     cold(case, "colmilvus", own)
     within_limit(case, own)
-    if case.count >= 1000:
+    if case.count == 1000:
         variant(case, "colmilvus IP")
+    if case.count > 1000:
         variant(case, "colmilvus float16")
         half_replaced(case, own)
 

@@ -247,6 +247,7 @@ def _recall_by_time(axes: Any, rows: Sequence[Row], colours: dict[str, str]) -> 
             axes.plot(*zip(*points, strict=True), "o-", color=colour, label=name)
     axes.axhline(LEAST_RECALL, color="grey", linewidth=0.8, linestyle=":")
     axes.set(xscale="log", xlabel="p50, ms", ylabel="recall@10")
+    _plain_numbers(axes.xaxis)
 
 
 def _time_by_pages(axes: Any, rows: Sequence[Row], colours: dict[str, str]) -> None:
@@ -258,3 +259,17 @@ def _time_by_pages(axes: Any, rows: Sequence[Row], colours: dict[str, str]) -> N
         if best:
             axes.plot(*zip(*sorted(best.items()), strict=True), "o-", color=colour, label=name)
     axes.set(xscale="log", yscale="log", xlabel="pages", ylabel="p50, ms")
+    pages = sorted({row["pages"] for row in rows})
+    axes.set_xticks(pages, [f"{count:,}" for count in pages])
+    axes.set_xticks([], minor=True)
+    axes.set_xlim(pages[0] / 1.5, pages[-1] * 1.5)
+    _plain_numbers(axes.yaxis)
+
+
+def _plain_numbers(axis: Any) -> None:
+    """Numbers as they are read, at 1, 2 and 5 of each power of ten."""
+    from matplotlib import ticker
+
+    axis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:,g}"))
+    axis.set_minor_formatter(ticker.NullFormatter())

@@ -268,7 +268,7 @@ class LanceDB:
 
     settings: Sequence[Setting] = tuple(
         {"nprobes": nprobes, "refine_factor": factor}
-        for nprobes, factor in ((10, 5), (20, 10), (20, 30), (40, 60), (80, 120))
+        for nprobes, factor in ((10, 5), (20, 30), (80, 120), (400, 500))
     )
     keeps = "float32"
 
