@@ -267,8 +267,7 @@ class LanceDB:
     """LanceDB with its index of multivectors, IVF_PQ by cosine, and the full vectors for refining."""
 
     settings: Sequence[Setting] = tuple(
-        {"nprobes": nprobes, "refine_factor": factor}
-        for nprobes, factor in ((10, 5), (20, 30), (80, 120), (400, 500))
+        {"nprobes": nprobes, "refine_factor": factor} for nprobes, factor in ((10, 5), (20, 30), (80, 120), (400, 500))
     )
     keeps = "float32"
 
