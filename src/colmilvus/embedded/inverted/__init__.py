@@ -31,7 +31,7 @@ __all__ = ["USUAL_RATIO", "InvertedFile"]
 
 FEW = 1 << 18
 """So many vectors are compared exactly at once as soon as a filter leaves no more."""
-JOIN_SECONDS = 60
+JOIN_SECONDS = 1
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
@@ -115,6 +115,9 @@ class InvertedFile:
                     pass
             except BrokenOff:
                 return
+            except Damaged as damaged:
+                if self.generation is not None:
+                    self._give_up(self.generation, damaged)
             except Exception:
                 if not self._ended.is_set():
                     logger.exception("the inverted file in %s does not follow; searches stay right", self._folder.path)
@@ -125,16 +128,20 @@ class InvertedFile:
             return False
         if isinstance(step, Discard):
             self.generation = None
-            self._folder.discard()
+            with self._builder.writing:
+                if not self._ended.is_set():
+                    self._folder.discard()
         else:
             self.generation = self._builder.take(step, self.generation)
         return True
 
     def close(self) -> None:
-        """End the thread; a step that is under way is broken off."""
+        """Break off the step that is under way: no file is written any more, though the thread may learn to an end."""
         self.leave()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(JOIN_SECONDS)
+            with self._builder.writing:
+                pass
 
     def leave(self) -> None:
         """Tell the thread to end, and do not wait for it: it may be another process's."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -34,6 +35,8 @@ class Builder:
         self._kind = kind
         self._limits = limits
         self._stopped = stopped
+        self.writing = threading.Lock()
+        """Held while files are written; who sets ``stopped`` and then holds it once can be sure that none will be."""
 
     def take(self, step: Rebuild | Encode | Merge, generation: Generation | None) -> Generation:
         """The generation after this step, written to disk. Raises BrokenOff, OSError."""
@@ -44,7 +47,9 @@ class Builder:
         else:
             kept = tuple(part for part in generation.parts if part not in step.parts)
             found = _with(generation, kept + self._merged(step.parts, generation.quantizer))
-        self._folder.commit(found)
+        with self.writing:
+            self._go_on()
+            self._folder.commit(found)
         return found
 
     def _rebuilt(self) -> Generation:
@@ -53,7 +58,9 @@ class Builder:
         self._go_on()
         quantizer = Quantizer.train(self._kind, sample, lists_for(live.vectors))
         del sample
-        name = self._folder.save_quantizer(quantizer)
+        with self.writing:
+            self._go_on()
+            name = self._folder.save_quantizer(quantizer)
         numbers = (live.vectors, len(live.rows), int(live.rows.max(initial=-1)))
         return Generation(name, quantizer, *numbers, tuple(self._parts(live, quantizer)))
 
@@ -69,7 +76,7 @@ class Builder:
                 quantizer.add(index, portion.vectors, portion.numbers)
                 rows.append(portion.rows)
             if rows:
-                yield Lists.write(self._folder.free_part(), index, np.concatenate(rows), quantizer)
+                yield self._written(index, np.concatenate(rows), quantizer)
 
     def _merged(self, parts: tuple[Lists, ...], quantizer: Quantizer) -> tuple[Lists, ...]:
         alive = self._records.found().rows
@@ -85,7 +92,12 @@ class Builder:
             index.invlists.merge_from(part.in_memory(), 0)
         index.ntotal = sum(index.invlists.list_size(number) for number in range(quantizer.lists))
         index.remove_ids(faiss.IDSelectorNot(keep))
-        return (Lists.write(self._folder.free_part(), index, rows, quantizer),)
+        return (self._written(index, rows, quantizer),)
+
+    def _written(self, index: Any, rows: NDArray[Any], quantizer: Quantizer) -> Lists:
+        with self.writing:
+            self._go_on()
+            return Lists.write(self._folder.free_part(), index, rows, quantizer)
 
     def _go_on(self) -> None:
         if self._stopped():
