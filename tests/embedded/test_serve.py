@@ -120,10 +120,11 @@ def test_who_has_the_folder_open_hands_it_over_and_goes_on(path: Path) -> None:
     assert server.ENGINES.running(path) is not None
     with serving(path) as (_, uri, token):
         client.insert("plain", [{"id": 1, "vector": [1, 1]}])
-        assert server.ENGINES.running(path) is None
         other = MilvusClient(uri, token=token, dedicated=True)
         assert count(other, "plain") == 1
         other.close()
+        assert count(client, "plain") == 1
+        assert server.ENGINES.running(path) is None
         assert re.search(rf"is served by process \d+ at {uri}; end it there first", refused(DatabaseInUse, path))
     assert count(client, "plain") == 1
     assert server.ENGINES.running(path) is not None
