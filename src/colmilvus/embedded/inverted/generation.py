@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from colmilvus.embedded.inverted.library import faiss, scan
+from colmilvus.embedded.inverted.library import scan
 from colmilvus.embedded.inverted.lists import Lists
 from colmilvus.embedded.inverted.quantizer import Quantizer
 
@@ -54,16 +54,14 @@ class Generation:
         return left < self.records / AGED and len(rows) > 2 * left
 
     @cached_property
-    def index(self) -> Any:
-        """All its lists as one index of faiss."""
+    def indexes(self) -> list[Any]:
+        """Each of its parts as an index of faiss, whose stacked lists would be copied at every look."""
+        return [self._index(part) for part in self.parts]
+
+    def _index(self, part: Lists) -> Any:
         index = self.quantizer.empty_index()
-        vector = faiss.InvertedListsPtrVector()
-        for part in self.parts:
-            vector.push_back(part.lists)
-        stacked = faiss.HStackInvertedLists(len(self.parts), vector.data())
-        stacked.referenced_objects = [vector, *(part.lists for part in self.parts)]
-        index.replace_invlists(stacked, False)
-        index.referenced_objects = [*index.referenced_objects, stacked]
+        index.replace_invlists(part.lists, False)
+        index.referenced_objects = [*index.referenced_objects, part.lists]
         return index
 
     def require(self) -> None:
@@ -103,11 +101,10 @@ class Probe:
         depth = min(lists, self._depth * factor if self._depth else FIRST_LISTS)
         found, nearness = self._generation.quantizer.nearest(self._queries, min(depth + 1, lists))
         new = slice(self._depth, depth)
-        of_query, numbers, scores = scan(
-            self._generation.index, self._queries, found[:, new], nearness[:, new], self._allowed
-        )
-        width = self._best.shape[1]
-        np.maximum.at(self._best.reshape(-1), of_query * width + self._place[numbers], self._sign * scores)
+        best, width = self._best.reshape(-1), self._best.shape[1]
+        for index in self._generation.indexes:
+            of_query, numbers, scores = scan(index, self._queries, found[:, new], nearness[:, new], self._allowed)
+            np.maximum.at(best, of_query * width + self._place[numbers], self._sign * scores)
         self._next = self._sign * nearness[:, depth] if depth < lists else np.full_like(self._next, -np.inf)
         self._depth = depth
 
