@@ -18,11 +18,12 @@ from colmilvus import maxsim
 from colmilvus.embedded import connect
 from colmilvus.embedded.inverted import plan
 from colmilvus.embedded.inverted.candidates import best
-from colmilvus.embedded.inverted.generation import Generation, Probe
-from colmilvus.embedded.inverted.library import selector
-from colmilvus.embedded.inverted.lists import Lists, rows_of
+from colmilvus.embedded.inverted.generation import Generation
+from colmilvus.embedded.inverted.lists import Codes, Lists, rows_of
 from colmilvus.embedded.inverted.plan import Discard, Encode, Limits, Live, Merge, Rebuild, next_step
+from colmilvus.embedded.inverted.probe import Probe
 from colmilvus.embedded.inverted.quantizer import Quantizer, prepared
+from colmilvus.embedded.inverted.writing import merged, sorted_by_list
 from colmilvus.entity import Metric
 
 DIM = 16
@@ -65,11 +66,13 @@ def generation(folder: Path, pages: Pages, kind: Metric, parts: int = 1) -> Gene
     quantizer = Quantizer.train(kind, np.concatenate(vectors), 64)
     written = []
     for part, numbers in enumerate(np.array_split(np.arange(len(pages)), parts)):
-        index = quantizer.empty_index()
-        for number in numbers:
-            quantizer.add(index, vectors[number], np.full(len(vectors[number]), number, np.int64))
+        coded = []
+        for member, number in enumerate(numbers.tolist()):
+            lists = quantizer.assign(vectors[number])
+            codes = quantizer.encode(vectors[number], lists)
+            coded.append(Codes(lists, codes, np.full(len(lists), member)))
         rows = rows_of(numbers.tolist(), [1] * len(numbers), [len(pages[number]) for number in numbers])
-        written.append(Lists.write(folder / f"{part}.lists", index, rows, quantizer))
+        written.append(Lists.write(folder / f"{part}.part", rows, quantizer.shape, sorted_by_list(coded)))
     return Generation("q", quantizer, sum(map(len, pages)), len(pages), len(pages), tuple(written))
 
 
@@ -97,17 +100,51 @@ def test_candidates_hold_the_best(tmp_path: Path, kind: Metric) -> None:
     assert np.mean(compared) < len(pages) / 3
 
 
-def test_estimates_of_all_lists_differ_from_maxsim_by_the_codes_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["COSINE", "IP", "L2"])
+def test_estimates_of_all_lists_differ_from_maxsim_by_the_codes_alone(tmp_path: Path, kind: Metric) -> None:
     pages = draw(200)
-    made = generation(tmp_path, pages, "COSINE")
-    rows = np.arange(len(pages))
+    made = generation(tmp_path, pages, kind)
+    rows, sign = np.arange(len(pages)), -1 if kind == "L2" else 1
     for query in queries(pages, 5):
-        probe = Probe(made, query, rows, selector(rows))
-        while not probe.deepest:
-            probe.deepen()
+        probe = Probe(made, query, rows)
+        probe.deepen(2)
+        probe.deepen(100)
+        assert probe.deepest
         estimates, unmet = probe.estimates()
         assert not unmet.any()
-        np.testing.assert_allclose(estimates, oracle(query, pages, "COSINE"), atol=0.1 * len(query))
+        seen = oracle(prepared(query, kind), decoded(made), "L2" if kind == "L2" else "IP")
+        np.testing.assert_allclose(sign * estimates, seen, rtol=1e-4, atol=1e-3)
+        assert np.corrcoef(seen, oracle(query, pages, kind))[0, 1] > 0.9
+
+
+def decoded(made: Generation) -> Pages:
+    """What the codes of a generation say that the pages' vectors are."""
+    (part,) = made.parts
+    everything = part.between(0, made.quantizer.lists)
+    codewords = made.quantizer.codewords
+    rest = codewords[np.arange(len(codewords)), everything.codes].reshape(len(everything.codes), -1)
+    vectors = made.quantizer.centroids[everything.lists] + rest
+    return [vectors[everything.members == member][:, :DIM] for member in range(len(part.rows))]
+
+
+def test_parts_become_one_without_what_is_dead(tmp_path: Path) -> None:
+    made = generation(tmp_path, draw(60), "COSINE", parts=3)
+    positions = [np.arange(20), np.where(np.arange(20) < 5, 20 + np.arange(20), -1), 25 + np.arange(20)]
+    rows = np.concatenate([made.parts[0].rows, made.parts[1].rows[:5], made.parts[2].rows])
+    whole = Lists.write(tmp_path / "whole.part", rows, made.quantizer.shape, merged(made.parts, positions))
+    assert whole.rows["row"].tolist() == [*range(25), *range(40, 60)]
+    assert whole.vectors == len(whole.codes) == 45 * LENGTH
+    for number in range(made.quantizer.lists):
+        found = whole.between(number, number + 1)
+        seen = {(int(row), *code) for row, code in zip(rows["row"][found.members], found.codes.tolist(), strict=True)}
+        wanted = set()
+        for part, places in zip(made.parts, positions, strict=True):
+            some = part.between(number, number + 1)
+            kept = places[some.members] >= 0
+            numbers = part.rows["row"][some.members[kept]]
+            wanted |= {(int(row), *code) for row, code in zip(numbers, some.codes[kept].tolist(), strict=True)}
+        assert seen == wanted
+        assert (np.diff(found.members) >= 0).all()
 
 
 def test_what_is_not_allowed_or_not_held(tmp_path: Path) -> None:
@@ -239,6 +276,10 @@ def files(folder: Path) -> list[Path]:
     return sorted(folder.glob("kb.db/lite/collections/c/structs/0/inverted-0/*"))
 
 
+def written(folder: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_mtime_ns for path in files(folder)}
+
+
 @pytest.mark.parametrize("kind", ["COSINE", "IP", "L2"])
 def test_a_collection_is_followed(client: MilvusClient, tmp_path: Path, kind: Metric) -> None:
     create(client, f"MAX_SIM_{kind}")
@@ -249,7 +290,7 @@ def test_a_collection_is_followed(client: MilvusClient, tmp_path: Path, kind: Me
     assert recall(client, dict(list(pages.items())[:150]), kind) == 1
     upsert(client, list(pages.values())[150:], 150)
     assert followed(client)["total_rows"] == 450
-    assert [path for path in files(tmp_path) if path.suffix == ".lists"]
+    assert [path for path in files(tmp_path) if path.suffix == ".codes"]
     assert recall(client, pages, kind) >= 0.98
     assert recall(client, pages, kind, filter="group < 5") >= 0.98
 
@@ -291,18 +332,30 @@ def test_a_reopened_one_is_used_again(client: MilvusClient, tmp_path: Path) -> N
     pages = dict(enumerate(draw(300)))
     upsert(client, list(pages.values()))
     followed(client)
+    before, earlier = written(tmp_path), {}
+    while before != earlier:  # parts become one after they were written
+        time.sleep(0.5)
+        before, earlier = written(tmp_path), before
     client.close()
-    before = {path.name: path.stat().st_mtime_ns for path in files(tmp_path)}
     again = connect(tmp_path / "kb.db")
     assert again.describe_index("c", "patches[emb]")["pending_index_rows"] < 20
     assert recall(again, pages) >= 0.98
     again.close()
-    assert {path.name: path.stat().st_mtime_ns for path in files(tmp_path)} == before
+    assert written(tmp_path) == before
 
 
 @pytest.mark.parametrize(
     ("suffix", "harm"),
-    [(".lists", "cut"), (".lists", "flip"), (".rows", "remove"), (".quantizer", "flip"), (".json", "nonsense")],
+    [
+        (".codes", "cut"),
+        (".codes", "flip"),
+        (".members", "cut"),
+        (".members", "flip"),
+        (".rows", "remove"),
+        (".rows", "flip"),
+        (".quantizer", "flip"),
+        (".json", "nonsense"),
+    ],
 )
 def test_a_damaged_one_is_made_anew(
     client: MilvusClient, tmp_path: Path, caplog: pytest.LogCaptureFixture, suffix: str, harm: str
@@ -314,17 +367,19 @@ def test_a_damaged_one_is_made_anew(
     client.close()
     path = next(path for path in files(tmp_path) if path.suffix == suffix)
     data = bytearray(path.read_bytes())
-    data[len(data) // 2 if suffix != ".lists" else 40] ^= 0x55
+    data[len(data) // 2] ^= 0x55
+    harmed = {"cut": bytes(data[: len(data) // 2]), "flip": bytes(data), "nonsense": b"nonsense"}
     if harm == "remove":
         path.unlink()
     else:
-        path.write_bytes({"cut": bytes(data[: len(data) // 2]), "flip": bytes(data), "nonsense": b"nonsense"}[harm])
+        path.write_bytes(harmed[harm])
     with caplog.at_level(logging.CRITICAL):
         again = connect(tmp_path / "kb.db")
         assert recall(again, pages) >= 0.98
         followed(again)
         assert recall(again, pages) >= 0.98
         again.close()
+    assert not path.exists() or path.read_bytes() not in harmed.values(), "made anew"
 
 
 def test_one_cut_while_it_is_open(client: MilvusClient, tmp_path: Path) -> None:
@@ -333,7 +388,7 @@ def test_one_cut_while_it_is_open(client: MilvusClient, tmp_path: Path) -> None:
     upsert(client, list(pages.values()))
     followed(client)
     for path in files(tmp_path):
-        if path.suffix == ".lists":
+        if path.suffix in (".codes", ".members"):
             with path.open("rb+") as file:
                 file.truncate(100)
     assert recall(client, pages) == 1, "compared exactly"

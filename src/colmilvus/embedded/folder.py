@@ -21,7 +21,7 @@ from colmilvus.errors import DatabaseDamaged, DatabaseError
 
 __all__ = ["FORMAT", "forget_address", "lite_folder", "prepare", "read_address", "write_address"]
 
-FORMAT = 1
+FORMAT = 2
 OURS = {
     "LOCK",
     "power",
@@ -75,10 +75,9 @@ def _check_format(path: Path) -> None:
     except (ValueError, KeyError, TypeError) as error:
         raise DatabaseDamaged(f"{file} does not say the number of the database's format") from error
     if number != FORMAT:
-        raise DatabaseError(
-            f"{path} has format {number}, this version of colmilvus reads format {FORMAT}; "
-            "open it with the version that wrote it: pip install -U colmilvus"
-        )
+        older = isinstance(number, int) and number < FORMAT
+        wayout = "add its documents again, at another path" if older else "open it with pip install -U colmilvus"
+        raise DatabaseError(f"{path} has format {number}, this version of colmilvus reads format {FORMAT}; {wayout}")
 
 
 def write_address(path: Path, port: int, token: str, uri: str | None) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from colmilvus.embedded.parallel import each
 from colmilvus.embedded.vectors import VectorStore
 
 __all__ = ["scores"]
@@ -16,18 +18,28 @@ __all__ = ["scores"]
 BLOCK = 8192
 RUN = 1024
 CELLS = 8 << 20
+CHECKED = 16
 LARGE = 1e37
 SMALL = 1e-30
+ROUNDED = 2**-21
+ZERO = np.zeros(1, np.int64)
 
 Doubles = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class Block:
-    """Some entities with all of their vectors, end to end."""
+class Chunk(NamedTuple):
+    """Some records: their positions, and the segments, beginnings and numbers of their vectors, in order."""
 
     positions: Integers
+    segments: Integers
+    starts: Integers
+    counts: Integers
+
+
+class Block(NamedTuple):
+    """Some records with all of their vectors, end to end."""
+
     starts: Integers
     vectors: NDArray[Any]
     norms: NDArray[Any]
@@ -44,18 +56,12 @@ def scores(
     found = np.zeros((len(queries), len(rows)), np.float32)
     if not len(rows):
         return found
-    store.verify(rows, column)
+    unverified = store.unverified(rows, column)
+    each(lambda at: store.verify(unverified[at : at + CHECKED], column), range(0, len(unverified), CHECKED))
     for first, last in _groups(queries):
-        part = queries[first:last]
-        stacked, squares = _stack(part, kind)
-        narrow = stacked.astype(np.float32)
-        bounds = np.cumsum([0, *(len(query) for query in part[:-1])])
-        height = max(1, min(BLOCK, CELLS // len(stacked)))
-        for block in _blocks(store, column, rows, height):
-            fits = _fits_float32(block, squares, kind)
-            best = _best(block, narrow, squares, kind) if fits else _best(_widened(block), stacked, squares, kind)
-            with np.errstate(over="ignore"):
-                found[first:last, block.positions] = np.add.reduceat(best, bounds, axis=0, dtype=np.float64)
+        part = _Queries.of(queries[first:last], kind)
+        compare = _Compare(store, column, rows, part, found[first:last])
+        each(compare, compare.chunks)
     return found
 
 
@@ -69,43 +75,65 @@ def _groups(queries: Sequence[NDArray[Any]]) -> Iterator[tuple[int, int]]:
     yield first, len(queries)
 
 
-def _stack(queries: Sequence[NDArray[Any]], kind: str) -> tuple[Doubles, Doubles]:
-    stacked = np.concatenate([np.asarray(query, np.float64) for query in queries])
-    squares = np.einsum("ij,ij->i", stacked, stacked)
-    if kind == "COSINE":
-        norms = np.sqrt(squares)[:, None]
-        stacked = np.divide(stacked, norms, out=np.zeros_like(stacked), where=norms > 0)
-    return stacked, np.ones_like(squares) if kind == "COSINE" else squares
+@dataclass(frozen=True)
+class _Queries:
+    """Queries of one metric, end to end: in float64 and float32, their squared norms, and where each begins."""
+
+    kind: str
+    wide: Doubles
+    narrow: NDArray[np.float32]
+    squares: Doubles
+    bounds: Integers
+
+    @classmethod
+    def of(cls, queries: Sequence[NDArray[Any]], kind: str) -> _Queries:
+        wide = np.concatenate([np.asarray(query, np.float64) for query in queries])
+        squares = np.einsum("ij,ij->i", wide, wide)
+        if kind == "COSINE":
+            norms = np.sqrt(squares)[:, None]
+            wide = np.divide(wide, norms, out=np.zeros_like(wide), where=norms > 0)
+            squares = np.ones_like(squares)
+        return cls(kind, wide, wide.astype(np.float32), squares, np.cumsum([0, *map(len, queries[:-1])]))
+
+    def scores(self, block: Block) -> NDArray[Any]:
+        """MaxSim of each query with each record of the block."""
+        if self.kind == "COSINE" and _are_one(block.norms):
+            best = _reduced(np.maximum, self.narrow @ block.vectors.T, block.starts)
+        elif self._fit_float32(block.norms):
+            best = self._best(self.narrow, block)
+        else:
+            vectors = block.vectors.astype(np.float64)
+            norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
+            best = self._best(self.wide, Block(block.starts, vectors, norms))
+        return np.asarray(np.add.reduceat(best, self.bounds, axis=0, dtype=np.float64))
+
+    def _fit_float32(self, norms: NDArray[Any]) -> bool:
+        """Whether float32 holds every number on the way to the scores of vectors with these norms."""
+        largest, query = float(norms.max()), float(np.sqrt(self.squares.max()))
+        if self.kind == "COSINE":
+            return largest < LARGE and not ((norms > 0) & (norms < SMALL)).any()
+        return max(largest, query, largest * query) < LARGE and (self.kind == "IP" or (largest + query) ** 2 < LARGE)
+
+    def _best(self, queries: NDArray[Any], block: Block) -> NDArray[Any]:
+        """The best match of every query vector in every record: ``(query vectors, records)``.
+
+        Block and queries are of one type, float32 or float64, in which is calculated.
+        """
+        # One line a query vector: along lines numpy finds the best of a record many times faster than across them.
+        matches = queries @ block.vectors.T
+        if self.kind == "L2":
+            matches *= -2
+            matches += np.square(block.norms)
+            matches += self.squares[:, None].astype(matches.dtype)
+            return np.asarray(np.maximum(_reduced(np.minimum, matches, block.starts), 0))
+        if self.kind == "COSINE":
+            matches *= np.divide(1, block.norms, out=np.zeros_like(block.norms), where=block.norms > 0)
+        return _reduced(np.maximum, matches, block.starts)
 
 
-def _fits_float32(block: Block, squares: Doubles, kind: str) -> bool:
-    """Whether float32 holds every number on the way to the block's scores."""
-    largest, query = float(block.norms.max()), float(np.sqrt(squares.max()))
-    if kind == "COSINE":
-        return largest < LARGE and not ((block.norms > 0) & (block.norms < SMALL)).any()
-    return max(largest, query, largest * query) < LARGE and (kind == "IP" or (largest + query) ** 2 < LARGE)
-
-
-def _widened(block: Block) -> Block:
-    vectors = block.vectors.astype(np.float64)
-    return Block(block.positions, block.starts, vectors, np.sqrt(np.einsum("ij,ij->i", vectors, vectors)))
-
-
-def _best(block: Block, queries: NDArray[Any], squares: Doubles, kind: str) -> NDArray[Any]:
-    """The best match of every query vector in every entity of the block: ``(query vectors, entities)``.
-
-    Block and queries are of one type, float32 or float64, in which is calculated.
-    """
-    # One line a query vector: along lines numpy finds the best of an entity many times faster than across them.
-    matches = queries @ block.vectors.T
-    if kind == "L2":
-        matches *= -2
-        matches += np.square(block.norms)
-        matches += squares[:, None].astype(matches.dtype)
-        return np.asarray(np.maximum(_reduced(np.minimum, matches, block.starts), 0))
-    if kind == "COSINE":
-        matches *= np.divide(1, block.norms, out=np.zeros_like(block.norms), where=block.norms > 0)
-    return _reduced(np.maximum, matches, block.starts)
+def _are_one(norms: NDArray[Any]) -> bool:
+    """Whether the norms differ from one by no more than float32 rounds a vector of length one."""
+    return bool(norms.min() >= 1 - ROUNDED and norms.max() <= 1 + ROUNDED)
 
 
 def _reduced(of: np.ufunc, matches: NDArray[Any], starts: Integers) -> NDArray[Any]:
@@ -114,50 +142,74 @@ def _reduced(of: np.ufunc, matches: NDArray[Any], starts: Integers) -> NDArray[A
     return np.asarray(of.reduceat(matches, starts, axis=1))
 
 
-def _blocks(store: VectorStore, column: int, rows: Integers, height: int) -> Iterator[Block]:
-    segments, starts, counts = store.locate(rows)
-    order = np.lexsort((starts, segments))
-    segments, starts, counts = segments[order], starts[order], counts[order]
-    for chunk in _chunks(segments, starts, counts, height):
-        part = slice(*chunk)
-        first, sizes = starts[part], counts[part]
-        vectors, norms = store.matrix(int(segments[chunk[0]]), column, int(first[-1] + sizes[-1]))
-        local = np.cumsum(sizes) - sizes
-        total = int(sizes.sum())
-        if first[-1] + sizes[-1] - first[0] == total:
-            where: Any = slice(int(first[0]), int(first[0]) + total)
+class _Compare:
+    """Writes the scores of chunks of records to their places."""
+
+    def __init__(
+        self, store: VectorStore, column: int, rows: Integers, queries: _Queries, found: NDArray[np.float32]
+    ) -> None:
+        self._queries = queries
+        self._found = found
+        segments, starts, counts = store.locate(rows)
+        order = np.lexsort((starts, segments))
+        segments, starts, counts = segments[order], starts[order], counts[order]
+        height = max(1, min(BLOCK, CELLS // len(queries.wide)))
+        self.chunks = [
+            Chunk(order[part], segments[part], starts[part], counts[part])
+            for part in _cut(segments, starts, counts, height)
+        ]
+        last = np.append(np.flatnonzero(segments[1:] != segments[:-1]), len(segments) - 1)
+        ends = zip(segments[last].tolist(), (starts + counts)[last].tolist(), strict=True)
+        self._matrices = {segment: store.matrix(segment, column, end) for segment, end in ends}
+
+    def __call__(self, chunk: Chunk) -> None:
+        if len(chunk.positions) == 1:
+            matrix, lengths = self._matrices[int(chunk.segments[0])]
+            which = slice(int(chunk.starts[0]), int(chunk.starts[0] + chunk.counts[0]))
+            vectors, norms, starts = matrix[which], lengths[which], ZERO
         else:
-            where = np.repeat(first - local, sizes) + np.arange(total)
-        yield Block(order[part], local, np.asarray(vectors[where], np.float32), np.asarray(norms[where]))
+            vectors, norms = (np.concatenate(parts) if len(parts) > 1 else parts[0] for parts in self._parts(chunk))
+            starts = np.cumsum(chunk.counts) - chunk.counts
+        block = Block(starts, np.asarray(vectors, np.float32), norms)
+        with np.errstate(over="ignore"):
+            self._found[:, chunk.positions] = self._queries.scores(block)
+
+    def _parts(self, chunk: Chunk) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
+        """The vectors and the norms of a chunk in each of the segments: as they lie there, or copied out of gaps."""
+        edges = np.flatnonzero(chunk.segments[1:] != chunk.segments[:-1]) + 1
+        vectors, norms = [], []
+        for begin, end in pairwise([0, *edges.tolist(), len(chunk.segments)]):
+            starts, counts = chunk.starts[begin:end], chunk.counts[begin:end]
+            first, last, total = int(starts[0]), int(starts[-1] + counts[-1]), int(counts.sum())
+            which: Any = slice(first, last)
+            if last - first > total:
+                which = np.repeat(starts - (np.cumsum(counts) - counts), counts) + np.arange(total)
+            matrix, lengths = self._matrices[int(chunk.segments[begin])]
+            vectors.append(matrix[which])
+            norms.append(lengths[which])
+        return vectors, norms
 
 
-def _chunks(segments: Integers, starts: Integers, counts: Integers, height: int) -> list[tuple[int, int]]:
-    """Cut the sorted records into blocks of one segment and about ``height`` vectors.
+def _cut(segments: Integers, starts: Integers, counts: Integers, height: int) -> Iterator[slice]:
+    """Cut sorted records into chunks of about ``height`` vectors.
 
-    A long unbroken run becomes blocks of its own, read in place; short runs share a block, whose vectors are copied.
+    A long unbroken run becomes chunks of its own, read in place; short runs share a chunk, whose vectors are copied.
     """
     breaks = np.flatnonzero((segments[1:] != segments[:-1]) | (starts[1:] != starts[:-1] + counts[:-1])) + 1
-    edges = np.concatenate([[0], breaks, [len(segments)]])
+    edges = [0, *breaks.tolist(), len(segments)]
     totals = np.concatenate([[0], np.cumsum(counts)])
-    chunks: list[tuple[int, int]] = []
-    alone = True
-    for begin, end in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
-        size = totals[end] - totals[begin]
-        if chunks and not alone and size < RUN and _fits(segments, totals, chunks[-1][0], begin, end, height):
-            chunks[-1] = (chunks[-1][0], end)
-            continue
-        alone = size >= RUN
-        chunks += _split(totals, begin, end, height)
-    return chunks
+    first = 0
+    for begin, end in pairwise(edges):
+        if totals[end] - totals[begin] >= RUN:
+            yield from _split(totals, first, begin, height)
+            yield from _split(totals, begin, end, height)
+            first = end
+    yield from _split(totals, first, len(segments), height)
 
 
-def _fits(segments: Integers, totals: Integers, first: int, begin: int, end: int, height: int) -> bool:
-    return bool(segments[begin] == segments[first] and totals[end] - totals[first] <= height)
-
-
-def _split(totals: Integers, begin: int, end: int, height: int) -> Iterator[tuple[int, int]]:
+def _split(totals: Integers, begin: int, end: int, height: int) -> Iterator[slice]:
     while begin < end:
         stop = int(np.searchsorted(totals, totals[begin] + height, side="right")) - 1
         stop = min(max(stop, begin + 1), end)
-        yield begin, stop
+        yield slice(begin, stop)
         begin = stop

@@ -221,6 +221,11 @@ class VectorStore:
         """The scalar sub-fields of one record, in the schema's order, as they were given."""
         return unpack_scalars(self.written(row), self._scalars)
 
+    def unverified(self, rows: Integers, column: int) -> Integers:
+        """Those of the records that ``verify`` has not compared yet."""
+        table, found = self._found(rows)
+        return np.asarray(rows[~table.checked[found, column]])
+
     def verify(self, rows: Integers, column: int) -> None:
         """Compare records with their checksums, each once in the life of this object. Raises DatabaseDamaged."""
         table, found = self._found(rows)

@@ -23,7 +23,6 @@ from colmilvus.embedded.inverted.generation import Generation
 from colmilvus.embedded.inverted.library import one_thread_after_a_fork, stand_back
 from colmilvus.embedded.inverted.lists import Damaged
 from colmilvus.embedded.inverted.plan import Discard, Limits, next_step
-from colmilvus.embedded.inverted.quantizer import SUBSPACE
 from colmilvus.embedded.inverted.records import Records
 from colmilvus.embedded.vectors import VectorStore
 
@@ -47,7 +46,7 @@ class InvertedFile:
     ) -> None:
         """Open what is saved in ``path``; ``live`` gives the numbers of the records that can be found."""
         self._records = Records(store, column, dim, live)
-        self._folder = InvertedFolder(path, kind, dim + -dim % SUBSPACE)
+        self._folder = InvertedFolder(path, kind, dim + -dim % self._records.subspace)
         self._limits = Limits.of(dim)
         self._wake = threading.Event()
         self._ended = threading.Event()
@@ -107,6 +106,7 @@ class InvertedFile:
     def _follow(self) -> None:
         one_thread_after_a_fork()
         stand_back()
+        self._verify()
         while not self._ended.is_set():
             self._wake.wait()
             self._wake.clear()
@@ -121,6 +121,16 @@ class InvertedFile:
             except Exception:
                 if not self._ended.is_set():
                     logger.exception("the inverted file in %s does not follow; searches stay right", self._folder.path)
+
+    def _verify(self) -> None:
+        generation = self.generation
+        if generation is not None:
+            try:
+                generation.verify(self._builder.go_on)
+            except Damaged as damaged:
+                self._give_up(generation, damaged)
+            except BrokenOff:
+                return
 
     def _step(self) -> bool:
         step = next_step(self.generation, self._records.found(), self._limits)

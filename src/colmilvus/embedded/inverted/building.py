@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from colmilvus.embedded.inverted.folder import InvertedFolder
 from colmilvus.embedded.inverted.generation import Generation
-from colmilvus.embedded.inverted.library import faiss, selector
-from colmilvus.embedded.inverted.lists import Lists
+from colmilvus.embedded.inverted.lists import Codes, Lists
 from colmilvus.embedded.inverted.plan import Encode, Limits, Live, Merge, Rebuild, lists_for
 from colmilvus.embedded.inverted.quantizer import Quantizer
 from colmilvus.embedded.inverted.records import Records
+from colmilvus.embedded.inverted.writing import merged, sorted_by_list
 
 __all__ = ["BrokenOff", "Builder"]
 
@@ -48,18 +48,18 @@ class Builder:
             kept = tuple(part for part in generation.parts if part not in step.parts)
             found = _with(generation, kept + self._merged(step.parts, generation.quantizer))
         with self.writing:
-            self._go_on()
+            self.go_on()
             self._folder.commit(found)
         return found
 
     def _rebuilt(self) -> Generation:
         live = self._records.found()
         sample = self._records.sample(live, self._kind)
-        self._go_on()
-        quantizer = Quantizer.train(self._kind, sample, lists_for(live.vectors))
+        self.go_on()
+        quantizer = Quantizer.train(self._kind, sample, lists_for(live.vectors), subspace=self._records.subspace)
         del sample
         with self.writing:
-            self._go_on()
+            self.go_on()
             name = self._folder.save_quantizer(quantizer)
         numbers = (live.vectors, len(live.rows), int(live.rows.max(initial=-1)))
         return Generation(name, quantizer, *numbers, tuple(self._parts(live, quantizer)))
@@ -69,37 +69,41 @@ class Builder:
         while len(live.rows):
             some = live.first(self._limits.part)
             live = Live(live.rows[len(some.rows) :], live.counts[len(some.rows) :])
-            index = quantizer.empty_index()
             rows: list[NDArray[Any]] = []
+            coded: list[Codes] = []
             for portion in self._records.portions(some, self._kind):
-                self._go_on()
-                quantizer.add(index, portion.vectors, portion.numbers)
+                self.go_on()
+                lists = quantizer.assign(portion.vectors)
+                first = sum(map(len, rows))
+                coded.append(Codes(lists, quantizer.encode(portion.vectors, lists), first + portion.members))
                 rows.append(portion.rows)
             if rows:
-                yield self._written(index, np.concatenate(rows), quantizer)
+                yield self._written(np.concatenate(rows), quantizer, sorted_by_list(coded))
 
     def _merged(self, parts: tuple[Lists, ...], quantizer: Quantizer) -> tuple[Lists, ...]:
         alive = self._records.found().rows
-        rows = np.concatenate([part.rows for part in parts])
-        rows = rows[np.isin(rows["row"], alive)]
+        kept = [np.isin(part.rows["row"], alive) for part in parts]
+        rows = np.concatenate([part.rows[keep] for part, keep in zip(parts, kept, strict=True)])
         if not len(rows):
             return ()
-        index = quantizer.empty_index()
-        keep = selector(rows["row"].astype(np.int64))
-        for part in parts:
-            self._go_on()
-            part.require()
-            index.invlists.merge_from(part.in_memory(), 0)
-        index.ntotal = sum(index.invlists.list_size(number) for number in range(quantizer.lists))
-        index.remove_ids(faiss.IDSelectorNot(keep))
-        return (self._written(index, rows, quantizer),)
+        positions, first = [], 0
+        for keep in kept:
+            positions.append(np.where(keep, first + np.cumsum(keep) - 1, -1))
+            first += int(keep.sum())
+        return (self._written(rows, quantizer, merged(parts, positions)),)
 
-    def _written(self, index: Any, rows: NDArray[Any], quantizer: Quantizer) -> Lists:
+    def _written(self, rows: NDArray[Any], quantizer: Quantizer, codes: Iterable[Codes]) -> Lists:
         with self.writing:
-            self._go_on()
-            return Lists.write(self._folder.free_part(), index, rows, quantizer)
+            self.go_on()
+            return Lists.write(self._folder.free_part(), rows, quantizer.shape, self._portions(codes))
 
-    def _go_on(self) -> None:
+    def _portions(self, codes: Iterable[Codes]) -> Iterator[Codes]:
+        for some in codes:
+            self.go_on()
+            yield some
+
+    def go_on(self) -> None:
+        """Raise BrokenOff where the builder was told to stop."""
         if self._stopped():
             raise BrokenOff
 

@@ -1,7 +1,8 @@
 """Exact MaxSim where the estimates of an inverted file say that it may matter.
 
-The records that look best are compared exactly, first few, then as many more as may still belong to the best by the
-errors of the estimates so far. Where these would be many, more lists are looked into first.
+The records that look best are compared exactly, first few, then more, best first, until those that are left are not
+expected to have a share in the answer, by the errors of the estimates so far. Where many would have to be compared,
+more lists are looked into first, if that costs less.
 """
 
 from __future__ import annotations
@@ -12,23 +13,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from colmilvus.embedded.inverted.generation import Generation, Probe
-from colmilvus.embedded.inverted.library import selector
+from colmilvus.embedded.inverted.generation import Generation
+from colmilvus.embedded.inverted.probe import Probe
 
 __all__ = ["USUAL_RATIO", "best"]
 
 USUAL_RATIO = 3.0
 # Tuned on token vectors of real text and on patch-like ones, 2,000 and 10,000 pages; see benchmarks/engine.py.
-FIRST = 64
+FIRST_LISTS = 16
+MOST_LISTS = 256
+FIRST = 8
 MOST = 960
 STEP = 64
-# More candidates than this cost more than looking into four times as many lists.
-MANY = 128
-DEEPEST = 2
-# How far above its estimate a score may lie: so many deviations of the errors, or so many times the worst of them.
-DEVIATIONS = 4.0
-WORST = 1.25
 LEARNT_FROM = 16
+MISSED = 0.004
+"""The share of the answer that may be missed, as expected by the errors of estimates."""
+WIDENED = 1.3
+"""How much wider than the errors seen so far those to come are taken to be."""
+FAR = 5.0
+"""So many deviations away the chance is next to nothing, ten thousand times over."""
+CODES_A_VECTOR = 0.1
+"""Codes that may be scored for each vector of a candidate and of the query, so that fewer have to be compared."""
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
@@ -49,73 +54,72 @@ def best(
     inside = np.flatnonzero(held)
     if not len(inside):
         return done, scores
-    probe = Probe(generation, query, rows[inside], selector(rows[inside]))
-    probe.deepen()
-    return _refined(probe, inside, done, scores, exact, count, ratio / USUAL_RATIO)
+    search = _Search(Probe(generation, query, rows[inside]), scores, count, ratio / USUAL_RATIO)
+    search.run(lambda positions: exact(inside[positions]))
+    at = np.flatnonzero(search.compared)
+    return np.concatenate([done, inside[at]]), np.concatenate([scores, search.values[at]])
 
 
-def _refined(
-    probe: Probe, inside: Integers, done: Integers, scores: Floats, exact: Scorer, count: int, scale: float
-) -> tuple[Integers, Floats]:
-    first, most = (max(count, int(scale * (number + 4 * count))) for number in (FIRST, MOST))
-    found = _Compared(probe, len(inside))
-    chosen = found.first(first)
-    deepened = 0
-    while True:
-        found.note(chosen, exact(inside[chosen]))
-        threshold = _threshold(np.concatenate([scores, found.values[found.compared]]), count)
-        hopeful = found.hopeful(threshold)
-        left = most - int(found.compared.sum())
-        if not len(hopeful) or left <= 0:
-            break
-        if len(hopeful) > MANY and deepened < DEEPEST and not probe.deepest:
-            probe.deepen()
-            deepened += 1
-            found.estimate()
-            hopeful = found.hopeful(threshold)
-        chosen = hopeful[: min(STEP, left)]
-        if not len(chosen):
-            break
-    at = np.flatnonzero(found.compared)
-    return np.concatenate([done, inside[at]]), np.concatenate([scores, found.values[at]])
-
-
-class _Compared:
+class _Search:
     """What is known of records: estimates, and of some the exact scores, which teach how far off estimates are."""
 
-    def __init__(self, probe: Probe, size: int) -> None:
+    def __init__(self, probe: Probe, others: Floats, count: int, scale: float) -> None:
         self._probe = probe
-        self.compared = np.zeros(size, np.bool_)
-        self.values = np.zeros(size, np.float32)
-        self.estimate()
+        self._others = others
+        self._count = count
+        self._first, self._most = (max(count, int(scale * (number + 2 * count))) for number in (FIRST, MOST))
+        probe.deepen(FIRST_LISTS)
+        self._estimates, self._unmet = probe.estimates()
+        self.compared = np.zeros(len(self._estimates), np.bool_)
+        self.values = np.zeros(len(self._estimates), np.float32)
 
-    def estimate(self) -> None:
-        """Take the estimates of what the probe has seen by now."""
-        self._estimates, self._unmet = self._probe.estimates()
+    def run(self, exact: Scorer) -> None:
+        chosen = self._beginning()
+        while len(chosen):
+            self.values[chosen] = exact(chosen)
+            self.compared[chosen] = True
+            left = self._most - int(self.compared.sum())
+            hopeful = self._hopeful()
+            while self._deeper(min(len(hopeful), left)):
+                self._probe.deepen(2 * self._probe.depth)
+                self._estimates, self._unmet = self._probe.estimates()
+                hopeful = self._hopeful()
+            chosen = hopeful[: max(0, min(STEP, left))]
 
-    def first(self, number: int) -> Integers:
+    def _beginning(self) -> Integers:
         """The records with the best estimates, and a few others, to learn about errors from."""
         order = np.argsort(-self._estimates, kind="stable")
-        rest = order[number:]
-        return np.concatenate([order[:number], rest[:: max(1, len(rest) // LEARNT_FROM)][:LEARNT_FROM]])
+        rest = order[self._first :]
+        return np.concatenate([order[: self._first], rest[:: max(1, len(rest) // LEARNT_FROM)][:LEARNT_FROM]])
 
-    def note(self, positions: Integers, scores: Floats) -> None:
-        self.values[positions] = scores
-        self.compared[positions] = True
+    def _deeper(self, hopeful: int) -> bool:
+        """Whether to look into twice as many lists costs less than what it may save."""
+        probe = self._probe
+        if probe.deepest or probe.depth >= MOST_LISTS:
+            return False
+        return hopeful * probe.vectors_a_record * probe.width * CODES_A_VECTOR > probe.scored
 
-    def hopeful(self, threshold: float) -> Integers:
-        """The records, best first, whose scores may reach the threshold by what is known of the errors."""
+    def _hopeful(self) -> Integers:
+        """The records to compare, best first, so that not much of the answer is expected among those left."""
         known = self.compared
+        scores = np.concatenate([self._others, self.values[known]])
+        enough = len(scores) > self._count
+        threshold = float(np.partition(scores, -self._count)[-self._count]) if enough else -np.inf
         # An estimate is the further off the more query vectors did not meet the record.
         terms = np.stack([np.ones(len(known)), self._unmet], axis=1)
         errors = (self.values - self._estimates)[known]
         weights = np.linalg.lstsq(terms[known], errors, rcond=None)[0]
-        left = errors - terms[known] @ weights
-        spread = max(DEVIATIONS * float(left.std()), WORST * float(left.max()))
-        expected = self._estimates + terms @ weights
-        reach = np.flatnonzero(~known & (expected + spread >= threshold))
-        return reach[np.argsort(-expected[reach], kind="stable")]
+        spread = WIDENED * float((errors - terms[known] @ weights).std()) + 1e-6
+        lacking = (threshold - (self._estimates + terms @ weights)) / spread
+        order = np.flatnonzero(~known & (lacking < FAR))
+        order = order[np.argsort(lacking[order], kind="stable")]
+        chances = _chance(lacking[order])
+        left = np.cumsum(chances[::-1])[::-1]
+        return order[: int((left > MISSED * self._count).sum())]
 
 
-def _threshold(scores: Floats, count: int) -> float:
-    return float(np.partition(scores, -count)[-count]) if len(scores) > count else -np.inf
+def _chance(lacking: Floats) -> Floats:
+    """The chance that a normal error makes up for so many deviations, to three digits."""
+    away = np.abs(lacking)
+    tail = np.exp(-0.717 * away - 0.416 * away * away) / 2
+    return np.asarray(np.where(lacking > 0, tail, 1 - tail))

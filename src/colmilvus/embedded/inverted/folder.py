@@ -19,13 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from colmilvus.embedded.inverted.generation import Generation
-from colmilvus.embedded.inverted.lists import Damaged, Lists
+from colmilvus.embedded.inverted.lists import Damaged, Lists, files_of
 from colmilvus.embedded.inverted.quantizer import Quantizer
 from colmilvus.embedded.inverted.records import Records
 
 __all__ = ["InvertedFolder"]
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "inverted.json"
 
 logger = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ class InvertedFolder:
         quantizer = Quantizer.load(file)
         if quantizer.width != self._width:
             raise Damaged(f"{file} is for vectors of another dimension")
-        parts = tuple(Lists.open(self.path / name, quantizer) for name in said["parts"])
+        parts = tuple(Lists.open(self.path / name, quantizer.shape) for name in said["parts"])
         numbers = (said["trained"], said["records"], said["newest"])
         return Generation(said["name"], quantizer, *numbers, parts), {said["name"], MANIFEST, *_files(said["parts"])}
 
@@ -80,7 +80,7 @@ class InvertedFolder:
 
     def free_part(self) -> Path:
         """A path for a new part."""
-        return self.path / f"{self._free():06d}.lists"
+        return self.path / f"{self._free():06d}.part"
 
     def _free(self) -> int:
         return 1 + max((int(path.stem) for path in self.path.glob("*") if path.stem.isdecimal()), default=0)
@@ -113,7 +113,7 @@ class InvertedFolder:
 
 
 def _files(parts: list[str]) -> set[str]:
-    return {str(Path(name).with_suffix(suffix)) for name in parts for suffix in (".lists", ".rows")}
+    return {path.name for name in parts for path in files_of(Path(name))}
 
 
 def _fitting(generation: Generation, records: Records) -> Generation:

@@ -18,7 +18,7 @@ try:
 except ImportError as error:
     raise MissingExtra("the embedded engine", "embedded") from error
 
-__all__ = ["faiss", "one_thread_after_a_fork", "scan", "selector", "stand_back"]
+__all__ = ["Scanner", "faiss", "one_thread_after_a_fork", "stand_back"]
 
 faiss: Any = untyped  # whose types lack much of what is used here
 EVERYTHING = 3e38
@@ -42,34 +42,42 @@ def stand_back() -> None:
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
 
 
-def selector(numbers: NDArray[np.int64]) -> Any:
-    """Lets a scan see these numbers only."""
-    bits = np.zeros(int(numbers.max(initial=-1)) + 1, np.bool_)
-    bits[numbers] = True
-    return faiss.IDSelectorBitmap(np.packbits(bits, bitorder="little"))
+class Scanner:
+    """Scores the codes of residuals by an index of faiss's for one query vector.
 
-
-def scan(
-    index: Any, queries: NDArray[np.float32], lists: NDArray[np.int64], nearness: NDArray[np.float32], allowed: Any
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
-    """Score every allowed vector in the lists of each query: positions of queries, numbers of vectors, scores.
-
-    ``lists`` and ``nearness`` are ``(queries, lists)``, as ``Quantizer.nearest`` gives them. Scores are estimates of
-    inner products, or of squared distances.
+    Scores are inner products, or negative squared distances.
     """
-    one_thread_after_a_fork()
-    count, depth = lists.shape
-    params = faiss.IVFPQSearchParameters()
-    params.sel, params.nprobe = allowed, depth
-    result = faiss.RangeSearchResult(count)
-    arrays = [np.ascontiguousarray(array) for array in (queries, lists, nearness)]
-    pointers = [faiss.swig_ptr(array) for array in arrays]
-    larger_is_better = index.metric_type == faiss.METRIC_INNER_PRODUCT
-    radius = -EVERYTHING if larger_is_better else EVERYTHING
-    index.range_search_preassigned_c(count, pointers[0], radius, *pointers[1:], result, False, params)
-    limits = faiss.rev_swig_ptr(result.lims, count + 1).astype(np.int64)
-    size = int(limits[-1])
-    if not size:
-        return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32)
-    of_query = np.repeat(np.arange(count), np.diff(limits))
-    return of_query, faiss.rev_swig_ptr(result.labels, size).copy(), faiss.rev_swig_ptr(result.distances, size).copy()
+
+    def __init__(self, index: Any, query: NDArray[np.float32]) -> None:
+        self._distances = index.metric_type == faiss.METRIC_L2
+        # Every version of faiss takes the first two; later ones want the third.
+        arguments = (True, None, faiss.IVFPQSearchParameters())
+        try:
+            self._scanner = index.get_InvertedListScanner(*arguments)
+        except TypeError:
+            self._scanner = index.get_InvertedListScanner(*arguments[:2])
+        self._query = np.ascontiguousarray(query)
+        self._scanner.set_query(faiss.swig_ptr(self._query))
+
+    def __call__(
+        self, codes: NDArray[np.uint8], lists: NDArray[np.int64], counts: NDArray[np.int64], near: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Scores of codes ``(n, size)``, of which ``counts`` each lie in ``lists``, which come so ``near``."""
+        if not self._distances:
+            return self._scan([(0, 0.0, codes)]) + np.repeat(near, counts)
+        ends = np.cumsum(counts)
+        runs = zip(lists.tolist(), near.tolist(), (ends - counts).tolist(), ends.tolist(), strict=True)
+        return -self._scan([(number, -nearness, codes[begin:end]) for number, nearness, begin, end in runs])
+
+    def _scan(self, runs: list[tuple[int, float, NDArray[np.uint8]]]) -> NDArray[np.float32]:
+        result = faiss.RangeSearchResult(1)
+        partial = faiss.RangeSearchPartialResult(result)
+        found = partial.new_result(0)
+        for number, nearness, codes in runs:
+            if len(codes):
+                self._scanner.set_list(number, nearness)
+                radius = EVERYTHING if self._distances else -EVERYTHING
+                self._scanner.scan_codes_range(len(codes), faiss.swig_ptr(codes), None, radius, found)
+        partial.finalize()
+        count = sum(len(codes) for _, _, codes in runs)
+        return np.array(faiss.rev_swig_ptr(result.distances, count)) if count else np.zeros(0, np.float32)

@@ -1,98 +1,161 @@
 """Files of inverted lists: the codes of some records' vectors, sorted by list, and what they were made of.
 
-``NNNN.lists`` is faiss's own form: mapped from disk, so that memory holds nothing of it. ``NNNN.rows`` names the
-records with the checksums that they had, so that codes of what is no longer there are noticed and made anew.
+``NNNN.codes`` has the codes, ``NNNN.members`` for each of them its record's position in ``NNNN.rows``, in two bytes
+where that is enough; both are mapped from disk, so that memory holds nothing of them. ``NNNN.rows`` names the records,
+with the checksums that they had, so that codes of what is no longer there are noticed and made anew.
 """
 
 from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, NamedTuple
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
+from xxhash import xxh3_64
 
-from colmilvus.embedded.inverted.library import faiss
-from colmilvus.embedded.inverted.quantizer import Quantizer
+__all__ = ["Codes", "Damaged", "Lists", "files_of", "rows_of"]
 
-__all__ = ["NUMBER_BYTES", "Damaged", "Lists", "rows_of"]
-
-NUMBER_BYTES = 8
 ROW = np.dtype([("row", "<i8"), ("check", "<u4"), ("count", "<u4")])
+READ = 1 << 22
+
+Integers = NDArray[np.int64]
 
 
 class Damaged(Exception):
     """A file of the inverted file is not what was written; it can be made anew from the vectors."""
 
 
+class Codes(NamedTuple):
+    """Some vectors, sorted by list: their lists, their codes, and the positions of their records among the rows."""
+
+    lists: Integers
+    codes: NDArray[np.uint8]
+    members: NDArray[Any]
+
+
 @dataclass(frozen=True)
 class Lists:
-    """Some records' codes: ``rows`` has the numbers, checksums and vector counts of the records."""
+    """Some records' codes: ``rows`` has the numbers, checksums and vector counts of the records.
+
+    ``codes`` is uint8 ``(n, code size)``, ``members`` has n positions in ``rows``; those of list i lie between
+    ``bounds[i]`` and ``bounds[i + 1]``. ``checks`` are the checksums of the two files.
+    """
 
     path: Path
     rows: NDArray[Any]
-    size: int
-    lists: Any
-    file: int | None
+    bounds: Integers
+    codes: NDArray[np.uint8]
+    members: NDArray[Any]
+    checks: tuple[int, int]
+    files: tuple[int, int]
 
     @classmethod
-    def write(cls, path: Path, index: Any, rows: NDArray[Any], quantizer: Quantizer) -> Lists:
-        """Write the lists of an index in memory to ``path`` and open them there."""
-        new = path.with_suffix(".new")
-        faiss.write_InvertedLists(index.invlists, faiss.FileIOWriter(str(new)))
-        with _named(path).open("wb") as file:
-            np.save(file, rows)
+    def write(cls, path: Path, rows: NDArray[Any], shape: tuple[int, int], written: Iterable[Codes]) -> Lists:
+        """Write codes, which follow one another by list, to the files of ``path``, and open them.
+
+        ``shape`` is the number of lists, and of the bytes of a code.
+        """
+        sizes = np.zeros(shape[0], np.int64)
+        kind = np.min_scalar_type(max(len(rows) - 1, 256))
+        codes_path, members_path, rows_path = files_of(path)
+        with codes_path.open("wb") as codes_file, members_path.open("wb") as members_file:
+            codes, members = _Checked(codes_file), _Checked(members_file)
+            for some in written:
+                sizes += np.bincount(some.lists, minlength=shape[0])
+                codes.write(some.codes)
+                members.write(some.members.astype(kind))
+            _settle(codes_file)
+            _settle(members_file)
+        checks = np.array([codes.check, members.check], np.uint64)
+        bounds = np.concatenate([[0], np.cumsum(sizes)])
+        with rows_path.open("wb") as file:
+            np.savez(file, rows=rows, bounds=bounds, checks=checks, member=np.zeros(0, kind))
             _settle(file)
-        with new.open("rb+") as file:
-            _settle(file)
-        new.replace(path)
-        return cls.open(path, quantizer)
+        return cls.open(path, shape)
 
     @classmethod
-    def open(cls, path: Path, quantizer: Quantizer) -> Lists:
-        """Map a file of lists. Raises Damaged where it is not one of this quantizer's."""
+    def open(cls, path: Path, shape: tuple[int, int]) -> Lists:
+        """Map the files of ``path``. Raises Damaged where they are not such as ``write`` leaves for this shape."""
+        codes_path, members_path, rows_path = files_of(path)
         try:
-            with _named(path).open("rb") as file:
-                rows = np.load(file)
-            size = path.stat().st_size
-            lists = faiss.read_InvertedLists(faiss.FileIOReader(str(path)), _mapping())
-        except (OSError, ValueError, RuntimeError, EOFError) as error:
+            with np.load(rows_path) as said:
+                rows, bounds, checks, kind = said["rows"], said["bounds"], said["checks"], said["member"].dtype
+            if rows.dtype != ROW or len(bounds) != shape[0] + 1:
+                raise Damaged(f"{rows_path} belongs to other centroids")
+            total = int(bounds[-1])
+            codes, first = _mapped(codes_path, np.dtype(np.uint8), (total, shape[1]))
+            members, second = _mapped(members_path, kind, (total,))
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
             raise Damaged(f"{path}: {error}") from error
-        mapped = _mapping()
-        found = cls(path, rows, size, lists, os.open(path, os.O_RDONLY) if mapped else None)
-        if found.file is not None:
-            weakref.finalize(found, os.close, found.file)
-        found._check(quantizer)
+        found = cls(path, rows, bounds, codes, members, (int(checks[0]), int(checks[1])), (first, second))
+        for number in found.files:
+            weakref.finalize(found, os.close, number)
         return found
 
-    def _check(self, quantizer: Quantizer) -> None:
-        """The sizes in the head of the file must fit its length: what lies beyond the end must never be read."""
-        if self.rows.dtype != ROW or self.lists.nlist != quantizer.lists or self.lists.code_size != quantizer.code_size:
-            raise Damaged(f"{self.path} belongs to other centroids")
-        sizes = np.array([self.lists.list_size(number) for number in range(self.lists.nlist)], np.int64)
-        width = self.lists.code_size + NUMBER_BYTES
-        head = self.size - int(sizes.sum()) * width
-        if (sizes < 0).any() or not 0 <= head <= NUMBER_BYTES * (self.lists.nlist + 16):
-            raise Damaged(f"{self.path}: {self.size} bytes cannot hold {int(sizes.sum())} codes of {width} bytes")
-
     def require(self) -> None:
-        """Raise Damaged where the file has become shorter: to read beyond its end is fatal."""
+        """Raise Damaged where a file has become shorter: to read beyond its end is fatal."""
         # By the open file, as the path may have been given up for another part by now.
-        found = self.size if self.file is None else os.fstat(self.file).st_size
-        if found < self.size:
-            raise Damaged(f"{self.path}: the file has {found} bytes, {self.size} were written")
+        for number, array in zip(self.files, (self.codes, self.members), strict=True):
+            if (found := os.fstat(number).st_size) < array.nbytes:
+                raise Damaged(f"{self.path}: a file has {found} bytes, {array.nbytes} were written")
+
+    def verify(self, go_on: Callable[[], None]) -> None:
+        """Raise Damaged where a file has other bytes than were written; ``go_on`` is called between portions."""
+        for array, check in zip((self.codes, self.members), self.checks, strict=True):
+            found = xxh3_64()
+            data = array.reshape(-1).view(np.uint8).data
+            for begin in range(0, len(data), READ):
+                go_on()
+                self.require()
+                found.update(data[begin : begin + READ])
+            if found.intdigest() != check:
+                raise Damaged(f"{self.path}: a file is not what was written")
 
     @property
     def vectors(self) -> int:
         return int(self.rows["count"].sum())
 
-    def in_memory(self) -> Any:
-        """The lists, read from the file, to be changed."""
-        return faiss.read_InvertedLists(faiss.FileIOReader(str(self.path)))
+    def between(self, begin: int, end: int) -> Codes:
+        """What lies in these lists."""
+        part = slice(int(self.bounds[begin]), int(self.bounds[end]))
+        lists = np.repeat(np.arange(begin, end), np.diff(self.bounds[begin : end + 1]))
+        return Codes(lists, self.codes[part], self.members[part])
+
+
+class _Checked:
+    """A file that is written, and the checksum of what was."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._check = xxh3_64()
+
+    def write(self, array: NDArray[Any]) -> None:
+        data = np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+        self._file.write(data)
+        self._check.update(data)
+
+    @property
+    def check(self) -> int:
+        return self._check.intdigest()
+
+
+def _mapped(path: Path, kind: np.dtype[Any], shape: tuple[int, ...]) -> tuple[NDArray[Any], int]:
+    """The array that is the whole of a file, mapped, and the open file."""
+    number = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    try:
+        size, wanted = os.fstat(number).st_size, kind.itemsize * int(np.prod(shape))
+        if size != wanted:
+            raise Damaged(f"{path} has {size} bytes, {wanted} were written")
+        return np.asarray(np.memmap(path, kind, "r", shape=shape)) if wanted else np.zeros(shape, kind), number
+    except BaseException:
+        os.close(number)
+        raise
 
 
 def rows_of(numbers: Iterable[int], checks: Iterable[int], counts: Iterable[int]) -> NDArray[Any]:
@@ -100,15 +163,12 @@ def rows_of(numbers: Iterable[int], checks: Iterable[int], counts: Iterable[int]
     return np.array(list(zip(numbers, checks, counts, strict=True)), ROW)
 
 
-def _named(path: Path) -> Path:
-    return path.with_suffix(".rows")
+def files_of(path: Path) -> tuple[Path, Path, Path]:
+    """The files of codes, of members and of rows."""
+    codes, members, rows = (path.with_suffix(suffix) for suffix in (".codes", ".members", ".rows"))
+    return codes, members, rows
 
 
-def _mapping() -> int:
-    # faiss maps no files on Windows; there the lists lie in memory.
-    return 0 if os.name == "nt" else int(faiss.IO_FLAG_MMAP)
-
-
-def _settle(file: Any) -> None:
+def _settle(file: BinaryIO) -> None:
     file.flush()
     os.fsync(file.fileno())

@@ -26,7 +26,7 @@ class Limits:
     """From how many vectors on there is an inverted file, and the sizes of its parts, in vectors.
 
     Below ``least`` a search compares everything exactly. ``pending`` vectors are left to be compared exactly before
-    their codes are written; a part has at most ``part`` vectors.
+    their codes are written; no more than ``part`` are coded at a time.
     """
 
     least: int
@@ -109,11 +109,11 @@ def next_step(generation: Generation | None, live: Live, limits: Limits) -> Step
     pending = live.without(generation)
     if pending.vectors >= limits.pending:
         return Encode(pending.first(limits.part))
-    parts = _to_merge(generation, live, limits)
+    parts = _to_merge(generation, live)
     return Merge(parts) if parts else None
 
 
-def _to_merge(generation: Generation, live: Live, limits: Limits) -> tuple[Lists, ...]:
+def _to_merge(generation: Generation, live: Live) -> tuple[Lists, ...]:
     """A part of which much is dead, or two parts of like size; so their number grows with the logarithm of the rest."""
     sized = []
     for part in generation.parts:
@@ -123,6 +123,6 @@ def _to_merge(generation: Generation, live: Live, limits: Limits) -> tuple[Lists
         sized.append((alive, part))
     sized.sort(key=lambda pair: pair[0])
     for (small, first), (large, second) in pairwise(sized):
-        if large <= 2 * small and small + large <= limits.part:
+        if large <= 2 * small:
             return (first, second)
     return ()

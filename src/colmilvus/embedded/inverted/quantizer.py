@@ -1,6 +1,6 @@
 """What the inverted file knows of vectors in general: the centroids that name its lists, and the codes of residuals.
 
-A vector goes to the list of (nearly) its nearest centroid, and what is left of it is written as one byte for each four
+A vector goes to the list of (nearly) its nearest centroid, and what is left of it is written as one byte for each few
 dimensions. Centroids are found in two levels, so that training and assigning cost little. Source: product quantisation
 (Jégou et al., 2011); token codes with residuals for late interaction (PLAID, 2022; WARP, 2025).
 """
@@ -15,26 +15,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from colmilvus.embedded.inverted.library import faiss
+from colmilvus.embedded.inverted.library import Scanner, faiss
 
-__all__ = ["BITS", "SUBSPACE", "Quantizer"]
+__all__ = ["SUBSPACE", "Quantizer", "prepared"]
 
 SUBSPACE = 4
+"""Dimensions that one byte of a code stands for, where vectors are kept as float32; of narrower ones more."""
 BITS = 8
 ROUNDS = 8
 VECTORS_A_CODEWORD = 128
-NEAREST_GROUPS = 4
+NEAREST_GROUPS = 2
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
+Codes = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class Quantizer:
-    """Centroids ``(lists, width)`` in groups, the groups' own ``(groups, width)``, codewords ``(codes, 256, 4)``.
+    """Centroids ``(lists, width)``, their groups' ``(groups, width)``, and codewords ``(bytes, 256, subspace)``.
 
-    ``width`` is the dimension of the vectors, filled up with zeros to a multiple of four. ``kind`` is "COSINE" (the
-    vectors are normalised), "IP" or "L2".
+    ``width`` is the dimension of the vectors, filled up with zeros to a multiple of ``subspace``. ``kind`` is "COSINE"
+    (the vectors are normalised), "IP" or "L2".
     """
 
     kind: str
@@ -53,25 +55,31 @@ class Quantizer:
     @property
     def code_size(self) -> int:
         """Bytes of the code of a vector."""
-        return self.width // SUBSPACE
+        return len(self.codewords)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The number of lists, and of the bytes of a code."""
+        return self.lists, self.code_size
 
     @classmethod
-    def train(cls, kind: str, sample: Floats, lists: int, *, seed: int = 0) -> Quantizer:
-        """Learn about ``lists`` centroids and the codewords from a sample ``(n, dim)`` of prepared vectors."""
+    def train(cls, kind: str, sample: Floats, lists: int, *, subspace: int = SUBSPACE, seed: int = 0) -> Quantizer:
+        """Learn about ``lists`` centroids and the codewords from a sample ``(n, width)`` of prepared vectors."""
         groups = _centroids(sample, max(1, round(np.sqrt(lists))), seed)
         centroids = _children(sample, groups, lists, seed)
-        found = cls(kind, groups, centroids, np.zeros((sample.shape[1] // SUBSPACE, 256, SUBSPACE), np.float32))
+        found = cls(kind, groups, centroids, np.zeros((sample.shape[1] // subspace, 256, subspace), np.float32))
         part = sample[np.random.default_rng(seed).permutation(len(sample))[: 256 * VECTORS_A_CODEWORD]]
         product = faiss.ProductQuantizer(found.width, found.code_size, BITS)
         product.cp.niter = ROUNDS
         product.cp.seed = seed + 1
+        product.cp.min_points_per_centroid = 1
         product.train(np.ascontiguousarray(part - centroids[found.assign(part)]))
         codewords = faiss.vector_to_array(product.centroids).reshape(found.codewords.shape)
         return cls(kind, groups, centroids, codewords)
 
     def prepare(self, vectors: NDArray[Any]) -> Floats:
         """Vectors ``(n, dim)`` of any float type as they are compared here: ``(n, width)``."""
-        return prepared(vectors, self.kind)
+        return prepared(vectors, self.kind, self.codewords.shape[2])
 
     def assign(self, vectors: Floats) -> Integers:
         """The list of each prepared vector."""
@@ -89,39 +97,46 @@ class Quantizer:
         assigner.nprobe = min(NEAREST_GROUPS, len(self.groups))
         return assigner
 
-    def empty_index(self) -> Any:
-        """An inverted file of this quantizer's with nothing in it."""
+    def encode(self, vectors: Floats, lists: Integers) -> Codes:
+        """The codes of prepared vectors in these lists: uint8 ``(n, code_size)``."""
+        return np.asarray(self._product.compute_codes(vectors - self.centroids[lists]), np.uint8)
+
+    @cached_property
+    def _product(self) -> Any:
+        product = faiss.ProductQuantizer(self.width, self.code_size, BITS)
+        faiss.copy_array_to_vector(self.codewords.ravel(), product.centroids)
+        product.sync_transposed_centroids()
+        return product
+
+    def scanner(self, query: Floats) -> Scanner:
+        """What scores codes for one prepared query vector; the quantizer must outlive it."""
+        return Scanner(self._index, query)
+
+    @cached_property
+    def _index(self) -> Any:
         metric = faiss.METRIC_L2 if self.kind == "L2" else faiss.METRIC_INNER_PRODUCT
         flat = faiss.IndexFlat(self.width, metric)
         flat.add(self.centroids)
         index = faiss.IndexIVFPQ(flat, self.width, self.lists, self.code_size, BITS, metric)
         index.referenced_objects = [flat]
+        # The part of an inner product that the centroid has is added by the scanner, for many lists at once.
+        index.by_residual = self.kind == "L2"
         index.use_precomputed_table = -1  # which would hold 32 KB a list in memory
         faiss.copy_array_to_vector(self.codewords.ravel(), index.pq.centroids)
         index.is_trained = True
         return index
 
-    def add(self, index: Any, vectors: Floats, numbers: Integers) -> None:
-        """Write the codes of prepared vectors into an index, each under its number."""
-        lists = np.ascontiguousarray(self.assign(vectors))
-        index.add_core(len(vectors), *map(faiss.swig_ptr, (np.ascontiguousarray(vectors), numbers, lists)))
+    def nearness(self, queries: Floats) -> Floats:
+        """How near each list comes to each query vector, larger is nearer: ``(queries, lists)``.
 
-    def nearest(self, queries: Floats, number: int) -> tuple[Integers, Floats]:
-        """The lists that come nearest to each query vector, best first, and how near: ``(queries, number)`` each.
-
-        Nearness is the inner product, for "L2" the squared distance.
+        It is the inner product with the list's centroid, for "L2" the negative squared distance.
         """
         found = queries @ self.centroids.T
         if self.kind == "L2":
-            found = np.einsum("ij,ij->i", queries, queries)[:, None] - 2 * found + self._squares
-        key = found if self.kind == "L2" else -found
-        if number < self.lists:
-            best = np.argpartition(key, number - 1, axis=1)[:, :number]
-        else:
-            best = np.broadcast_to(np.arange(self.lists), key.shape)
-        order = np.argsort(np.take_along_axis(key, best, 1), axis=1)
-        best = np.take_along_axis(best, order, 1)
-        return np.ascontiguousarray(best, np.int64), np.ascontiguousarray(np.take_along_axis(found, best, 1))
+            found *= 2
+            found -= self._squares
+            found -= np.einsum("ij,ij->i", queries, queries)[:, None]
+        return np.asarray(found)
 
     @cached_property
     def _squares(self) -> Floats:
@@ -139,13 +154,13 @@ class Quantizer:
             return cls(str(found["kind"]), found["groups"], found["centroids"], found["codewords"])
 
 
-def prepared(vectors: NDArray[Any], kind: str) -> Floats:
+def prepared(vectors: NDArray[Any], kind: str, subspace: int = SUBSPACE) -> Floats:
     """Vectors as an inverted file compares them: float32, of length one for "COSINE", filled up to whole subspaces."""
     found = np.asarray(vectors, np.float32)
     if kind == "COSINE":
         norms = np.linalg.norm(found.astype(np.float64), axis=1, keepdims=True)
         found = np.divide(found, norms, out=np.zeros_like(found), where=norms > 0, casting="same_kind")
-    if missing := -found.shape[1] % SUBSPACE:
+    if missing := -found.shape[1] % subspace:
         found = np.pad(found, ((0, 0), (0, missing)))
     return np.ascontiguousarray(found, np.float32)
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from colmilvus.embedded.inverted.lists import rows_of
 from colmilvus.embedded.inverted.plan import Live
-from colmilvus.embedded.inverted.quantizer import prepared
+from colmilvus.embedded.inverted.quantizer import SUBSPACE, prepared
 from colmilvus.embedded.vectors import VectorStore
 from colmilvus.errors import DatabaseDamaged
 
@@ -26,10 +26,10 @@ Integers = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Portion:
-    """Prepared vectors ``(n, width)``, the number of each one's record, and what ``Lists.rows`` says of the records."""
+    """Prepared vectors ``(n, width)``, each one's position in ``rows``, which are as those of ``Lists``."""
 
     vectors: Floats
-    numbers: Integers
+    members: Integers
     rows: NDArray[np.void]
 
 
@@ -53,6 +53,11 @@ class Records:
         """The checksums of records; of those that are not there, 0."""
         return self.store.checksums(rows, self.column)
 
+    @property
+    def subspace(self) -> int:
+        """Dimensions for a byte of a code, so that codes have the same share of what is stored for every type."""
+        return SUBSPACE * 4 // self.store.columns[self.column].dtype.itemsize
+
     def portions(self, live: Live, kind: str) -> Iterator[Portion]:
         """The vectors of the records, about ``PORTION`` at a time, without those damaged, and those gone by now."""
         while len(live.rows):
@@ -67,7 +72,7 @@ class Records:
         rows, vectors = [], []
         for row in live.rows.tolist():
             try:
-                vectors.append(prepared(self.store.vectors(row, self.column), kind))
+                vectors.append(prepared(self.store.vectors(row, self.column), kind, self.subspace))
             except DatabaseDamaged:
                 continue  # compared exactly, which tells whoever searches
             rows.append(row)
@@ -76,7 +81,7 @@ class Records:
         numbers = np.array(rows, np.int64)
         counts = [len(each) for each in vectors]
         described = rows_of(rows, self.checks(numbers).tolist(), counts)
-        return Portion(np.concatenate(vectors), np.repeat(numbers, counts), described)
+        return Portion(np.concatenate(vectors), np.repeat(np.arange(len(rows)), counts), described)
 
     def sample(self, live: Live, kind: str, *, seed: int = 0) -> Floats:
         """Prepared vectors ``(n, width)`` of records drawn at random, at most ``SAMPLE_BYTES`` of them."""
@@ -95,5 +100,5 @@ class Records:
                     vectors = self.store.vectors(int(live.rows[at]), self.column)
                 except DatabaseDamaged:
                     continue
-                found.append(prepared(vectors[np.sort(random.permutation(count)[:size])], kind))
-        return np.concatenate(found) if found else np.zeros((0, self.dim), np.float32)
+                found.append(prepared(vectors[np.sort(random.permutation(count)[:size])], kind, self.subspace))
+        return np.concatenate(found) if found else np.zeros((0, self.dim + -self.dim % self.subspace), np.float32)
