@@ -54,9 +54,10 @@ class Builder:
 
     def _rebuilt(self) -> Generation:
         live = self._records.found()
-        sample = self._records.sample(live, self._kind)
+        lists = lists_for(live.vectors)
+        sample = self._records.sample(live, self._kind, lists)
         self.go_on()
-        quantizer = Quantizer.train(self._kind, sample, lists_for(live.vectors), subspace=self._records.subspace)
+        quantizer = Quantizer.train(self._kind, sample, lists, subspace=self._records.subspace)
         del sample
         with self.writing:
             self.go_on()

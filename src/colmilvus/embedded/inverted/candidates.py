@@ -21,18 +21,17 @@ __all__ = ["USUAL_RATIO", "best"]
 USUAL_RATIO = 3.0
 # Tuned on token vectors of real text and on patch-like ones, 2,000 and 10,000 pages; see benchmarks/engine.py.
 FIRST_LISTS = 16
-MOST_LISTS = 256
-FIRST = 8
-MOST = 960
+FIRST = 16
+MOST = 4000
 STEP = 64
 LEARNT_FROM = 16
-MISSED = 0.004
+MISSED = 0.002
 """The share of the answer that may be missed, as expected by the errors of estimates."""
-WIDENED = 1.3
+WIDENED = 1.4
 """How much wider than the errors seen so far those to come are taken to be."""
 FAR = 5.0
 """So many deviations away the chance is next to nothing, ten thousand times over."""
-CODES_A_VECTOR = 0.1
+CODES_A_VECTOR = 0.07
 """Codes that may be scored for each vector of a candidate and of the query, so that fewer have to be compared."""
 
 Floats = NDArray[np.float32]
@@ -95,7 +94,7 @@ class _Search:
     def _deeper(self, hopeful: int) -> bool:
         """Whether to look into twice as many lists costs less than what it may save."""
         probe = self._probe
-        if probe.deepest or probe.depth >= MOST_LISTS:
+        if probe.deepest:
             return False
         return hopeful * probe.vectors_a_record * probe.width * CODES_A_VECTOR > probe.scored
 
@@ -106,7 +105,7 @@ class _Search:
         enough = len(scores) > self._count
         threshold = float(np.partition(scores, -self._count)[-self._count]) if enough else -np.inf
         # An estimate is the further off the more query vectors did not meet the record.
-        terms = np.stack([np.ones(len(known)), self._unmet], axis=1)
+        terms = np.hstack([np.ones((len(known), 1)), self._unmet])
         errors = (self.values - self._estimates)[known]
         weights = np.linalg.lstsq(terms[known], errors, rcond=None)[0]
         spread = WIDENED * float((errors - terms[known] @ weights).std()) + 1e-6

@@ -1,19 +1,20 @@
-"""Estimates of one query's MaxSim with many records, from the codes in the lists that its vectors come nearest to."""
+"""Estimates of one query's MaxSim with many records, from the lists that its vectors come nearest to."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from colmilvus.embedded.inverted.generation import Generation
-from colmilvus.embedded.inverted.library import one_thread_after_a_fork
 from colmilvus.embedded.inverted.lists import Lists
-from colmilvus.embedded.parallel import each
+from colmilvus.embedded.parallel import one_blas_thread
 
 __all__ = ["Probe"]
 
-LOW = 0.1
-"""A record that no probed list holds is taken to be as near as the lowest tenth of those that were met."""
+GUESSED_LISTS = 256
+"""In so many lists of each query vector records are looked for at all, in most of them without their codes."""
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
@@ -22,9 +23,9 @@ Integers = NDArray[np.int64]
 class Probe:
     """Estimates of one query's MaxSim with records of a generation, better the more lists are looked into.
 
-    An estimate comes from the codes of a record's vectors where the probed lists hold any; where they hold none, the
-    record is taken to be as near as the next list, or as the lowest tenth of the records that were met (measured to be
-    better than to leave it out).
+    What a query vector adds comes from the codes of a record's vectors where the lists looked into hold any. Where they
+    hold none, it is how near the first list comes that does, among many more, of which only the members are read: a
+    twentieth of the work, and without it the guesses are what estimates err by most.
     """
 
     def __init__(self, generation: Generation, query: NDArray[np.generic], rows: Integers) -> None:
@@ -32,19 +33,25 @@ class Probe:
         self._parts = generation.parts
         self._quantizer = generation.quantizer
         self._queries = self._quantizer.prepare(query)
-        self._nearness = self._quantizer.nearness(self._queries)
-        place = np.full(1 + max(int(part.rows["row"].max(initial=0)) for part in self._parts), -1, np.int32)
-        place[rows] = np.arange(len(rows), dtype=np.int32)
-        self._places = [place[part.rows["row"]] for part in self._parts]
-        self._best = np.full((len(self._queries), len(rows)), -np.inf, np.float32)
-        self._estimates = np.zeros_like(self._best)
+        with one_blas_thread():
+            self._nearness = self._quantizer.nearness(self._queries)
+        place = np.full(1 + max(int(part.rows["row"].max(initial=0)) for part in self._parts), -1, np.int64)
+        place[rows] = np.arange(len(rows))
+        self._wanted = [_Wanted.of(part, place[part.rows["row"]]) for part in self._parts]
+        shape = (len(self._queries), len(rows))
+        self._best = np.full(shape, -np.inf, np.float32)
+        self._guesses = np.empty(shape, np.float32)
+        self._guessed = np.zeros(shape, np.bool_)
+        self._ranked = np.zeros((len(self._queries), min(GUESSED_LISTS, self._quantizer.lists)), np.int64)
         self.scored = 0
         self._depth = 0
+        for number in range(len(self._queries)):
+            self._guess(number)
 
     @property
     def deepest(self) -> bool:
-        """Whether every list was looked into."""
-        return self._depth >= self._quantizer.lists
+        """Whether it has looked into as many lists as it ever does."""
+        return self._depth >= self._ranked.shape[1]
 
     @property
     def depth(self) -> int:
@@ -64,56 +71,83 @@ class Probe:
 
     def deepen(self, depth: int) -> None:
         """Look into so many lists of each query vector."""
-        one_thread_after_a_fork()
-        before, self._depth = self._depth, min(depth, self._quantizer.lists)
-        self.scored += sum(each(lambda number: self._look(number, before, self._depth), range(len(self._queries))))
+        before, self._depth = self._depth, min(depth, self._ranked.shape[1])
+        self.scored += sum(self._look(number, before, self._depth) for number in range(len(self._queries)))
+
+    def _guess(self, number: int) -> None:
+        """Rank the lists for one query vector, and take how near they come for how near their members do."""
+        near = self._nearness[number]
+        lists = np.arange(len(near))
+        size = self._ranked.shape[1]
+        if size < len(near):
+            lists = np.argpartition(-near, size)[: size + 1]
+        lists = lists[np.argsort(-near[lists], kind="stable")]
+        self._ranked[number] = lists[:size]
+        guesses = np.full(self._best.shape[1], -np.inf, np.float32)
+        for wanted in self._wanted:
+            members, counts = wanted.members(lists[:size])
+            wanted.raise_to(guesses, members, np.repeat(near[lists[:size]], counts))
+        self._guessed[number] = guesses > -np.inf
+        self._guesses[number] = np.maximum(guesses, near[lists[-1]])
 
     def _look(self, number: int, before: int, depth: int) -> int:
         """Look into the lists of one query vector; returns how many codes were scored."""
         near = self._nearness[number]
-        lists = np.arange(len(near))
-        if depth < len(near):
-            lists = np.argpartition(-near, depth)[: depth + 1]
-        lists = lists[np.argsort(-near[lists], kind="stable")]
-        following = float(near[lists[depth]]) if depth < len(lists) else -np.inf
-        lists = lists[before:depth]
+        lists = self._ranked[number, before:depth]
         scanner = self._quantizer.scanner(self._queries[number])
-        best = self._best[number]
         scored = 0
-        for part, places in zip(self._parts, self._places, strict=True):
-            codes, at, counts = _found(part, places, lists)
-            if len(at):
-                np.maximum.at(best, at, scanner(codes, lists, counts, near[lists]))
-            scored += len(at)
-        self._estimates[number] = _completed(best, following)
+        for wanted in self._wanted:
+            codes, members, counts = wanted.codes(lists)
+            if len(members):
+                wanted.raise_to(self._best[number], members, scanner(codes, lists, counts, near[lists]))
+            scored += len(members)
         return scored
 
     def estimates(self) -> tuple[Floats, Floats]:
-        """The estimated MaxSim of every record, for "L2" its negative, and how many query vectors did not meet it."""
-        unmet = np.count_nonzero(np.isneginf(self._best), axis=0)
-        return self._estimates.sum(axis=0), unmet.astype(np.float32)
+        """The estimated MaxSim of every record, for "L2" its negative, and what an error of it may depend on.
+
+        That is ``(records, 2)``: how many query vectors met only the record's lists, and how many not even these.
+        """
+        met = self._best > -np.inf
+        estimates = np.where(met, self._best, self._guesses).sum(axis=0)
+        unmet = np.stack([np.count_nonzero(~met & seen, axis=0) for seen in (self._guessed, ~self._guessed)], axis=1)
+        return estimates, unmet.astype(np.float32)
 
 
-def _found(part: Lists, places: NDArray[np.int32], lists: Integers) -> tuple[NDArray[np.uint8], Integers, Integers]:
-    """Codes in the lists, the places of their records, and how many of each list, without records that have none."""
-    begins, ends = part.bounds[lists], part.bounds[lists + 1]
-    runs = list(zip(begins.tolist(), ends.tolist(), strict=True))
-    at = places[np.concatenate([part.members[begin:end] for begin, end in runs])]
-    counts = ends - begins
-    codes = np.concatenate([part.codes[begin:end] for begin, end in runs])
-    keep = at >= 0
-    if keep.all():
-        return codes, at, counts
-    of_list = np.repeat(np.arange(len(lists)), counts)[keep]
-    return codes[keep], at[keep], np.bincount(of_list, minlength=len(lists))
+@dataclass(frozen=True)
+class _Wanted:
+    """A part of a generation, and which of its rows are wanted, at which places."""
 
+    part: Lists
+    wanted: NDArray[np.bool_]
+    rows: Integers
+    places: Integers
 
-def _completed(best: Floats, following: float) -> Floats:
-    """The best matches of one query vector, with a guess for records that were not met."""
-    met = best > -np.inf
-    found = best[met]
-    if not len(found):
-        return np.zeros_like(best)
-    at = int(LOW * (len(found) - 1))
-    low = float(np.partition(found, at)[at])
-    return np.where(met, best, np.float32(low if following == -np.inf else min(low, following)))
+    @classmethod
+    def of(cls, part: Lists, places: Integers) -> _Wanted:
+        """``places`` has one for each row of the part, -1 for rows that are not wanted."""
+        wanted = places >= 0
+        return cls(part, wanted, np.flatnonzero(wanted), places[wanted])
+
+    def members(self, lists: Integers) -> tuple[Integers, Integers]:
+        """The rows of everything in the lists, wanted or not, and how many each list has."""
+        begins, ends = self.part.bounds[lists], self.part.bounds[lists + 1]
+        found = [self.part.members[begin:end] for begin, end in zip(begins.tolist(), ends.tolist(), strict=True)]
+        return np.concatenate(found).astype(np.int64), ends - begins
+
+    def codes(self, lists: Integers) -> tuple[NDArray[np.uint8], Integers, Integers]:
+        """The codes in the lists, their rows, and how many each list has: of rows that are wanted only."""
+        begins, ends = self.part.bounds[lists], self.part.bounds[lists + 1]
+        codes = [self.part.codes[begin:end] for begin, end in zip(begins.tolist(), ends.tolist(), strict=True)]
+        members, counts = self.members(lists)
+        if len(self.rows) == len(self.wanted):
+            return np.concatenate(codes), members, counts
+        keep = self.wanted[members]
+        of_list = np.repeat(np.arange(len(lists)), counts)[keep]
+        return np.concatenate(codes)[keep], members[keep], np.bincount(of_list, minlength=len(lists))
+
+    def raise_to(self, best: Floats, members: Integers, scores: Floats) -> None:
+        """Let what is best at each place be at least the scores of its row."""
+        of_rows = np.full(len(self.wanted), -np.inf, np.float32)
+        np.maximum.at(of_rows, members, scores)
+        best[self.places] = np.maximum(best[self.places], of_rows[self.rows])

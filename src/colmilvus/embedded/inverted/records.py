@@ -17,7 +17,8 @@ from colmilvus.errors import DatabaseDamaged
 __all__ = ["Portion", "Records"]
 
 PORTION = 1 << 16
-SAMPLE_BYTES = 192 << 20
+SAMPLE_BYTES = 160 << 20
+SAMPLED_A_LIST = 64
 SAMPLED_RECORDS = 4096
 
 Floats = NDArray[np.float32]
@@ -83,12 +84,12 @@ class Records:
         described = rows_of(rows, self.checks(numbers).tolist(), counts)
         return Portion(np.concatenate(vectors), np.repeat(np.arange(len(rows)), counts), described)
 
-    def sample(self, live: Live, kind: str, *, seed: int = 0) -> Floats:
-        """Prepared vectors ``(n, width)`` of records drawn at random, at most ``SAMPLE_BYTES`` of them."""
+    def sample(self, live: Live, kind: str, lists: int, *, seed: int = 0) -> Floats:
+        """Prepared vectors ``(n, width)`` of records drawn at random, to learn so many lists from."""
         random = np.random.default_rng(seed)
         drawn = np.sort(random.permutation(len(live.rows))[:SAMPLED_RECORDS])
         total = int(live.counts[drawn].sum())
-        share = min(1.0, SAMPLE_BYTES / (4 * self.dim) / max(1, total))
+        share = min(1.0, min(SAMPLE_BYTES / (4 * self.dim), SAMPLED_A_LIST * lists) / max(1, total))
         found = []
         for at in drawn.tolist():
             count = int(live.counts[at])
