@@ -107,9 +107,8 @@ def test_estimates_of_all_lists_differ_from_maxsim_by_the_codes_alone(tmp_path: 
     rows, sign = np.arange(len(pages)), -1 if kind == "L2" else 1
     for query in queries(pages, 5):
         probe = Probe(made, query, rows)
-        probe.deepen(2)
-        probe.deepen(100)
-        assert probe.deepest
+        while not probe.deepest:
+            probe.deepen()
         estimates, unmet = probe.estimates()
         assert not unmet.any()
         seen = oracle(prepared(query, kind), decoded(made), "L2" if kind == "L2" else "IP")

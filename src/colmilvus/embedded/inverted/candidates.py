@@ -20,7 +20,6 @@ __all__ = ["USUAL_RATIO", "best"]
 
 USUAL_RATIO = 3.0
 # Tuned on token vectors of real text and on patch-like ones, 2,000 and 10,000 pages; see benchmarks/engine.py.
-FIRST_LISTS = 16
 FIRST = 16
 MOST = 4000
 STEP = 64
@@ -67,7 +66,7 @@ class _Search:
         self._others = others
         self._count = count
         self._first, self._most = (max(count, int(scale * (number + 2 * count))) for number in (FIRST, MOST))
-        probe.deepen(FIRST_LISTS)
+        probe.deepen()
         self._estimates, self._unmet = probe.estimates()
         self.compared = np.zeros(len(self._estimates), np.bool_)
         self.values = np.zeros(len(self._estimates), np.float32)
@@ -80,7 +79,7 @@ class _Search:
             left = self._most - int(self.compared.sum())
             hopeful = self._hopeful()
             while self._deeper(min(len(hopeful), left)):
-                self._probe.deepen(2 * self._probe.depth)
+                self._probe.deepen()
                 self._estimates, self._unmet = self._probe.estimates()
                 hopeful = self._hopeful()
             chosen = hopeful[: max(0, min(STEP, left))]

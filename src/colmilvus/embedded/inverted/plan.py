@@ -87,7 +87,7 @@ class Discard:
 
 Step = Rebuild | Encode | Merge | Discard
 
-GROWTH = 4
+GROWTH = 2
 """Centroids are learnt anew when there are so many times the vectors that they were learnt from."""
 DEAD = 0.3
 VECTORS_A_LIST = 640

@@ -13,8 +13,9 @@ from colmilvus.embedded.parallel import one_blas_thread
 
 __all__ = ["Probe"]
 
-GUESSED_LISTS = 256
-"""In so many lists of each query vector records are looked for at all, in most of them without their codes."""
+FIRST = 10_000
+GUESSED = 160_000
+"""Among so many vectors, the nearest by their lists, records are looked for, in all but the first without codes."""
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
@@ -42,21 +43,21 @@ class Probe:
         self._best = np.full(shape, -np.inf, np.float32)
         self._guesses = np.empty(shape, np.float32)
         self._guessed = np.zeros(shape, np.bool_)
-        self._ranked = np.zeros((len(self._queries), min(GUESSED_LISTS, self._quantizer.lists)), np.int64)
+        self._ranked = np.zeros((len(self._queries), self._lists_with(GUESSED)), np.int64)
         self.scored = 0
         self._depth = 0
         for number in range(len(self._queries)):
             self._guess(number)
 
+    def _lists_with(self, vectors: int) -> int:
+        """How many lists have so many vectors, about."""
+        held = sum(len(part.members) for part in self._parts)
+        return max(1, min(self._quantizer.lists, round(vectors * self._quantizer.lists / max(1, held))))
+
     @property
     def deepest(self) -> bool:
         """Whether it has looked into as many lists as it ever does."""
         return self._depth >= self._ranked.shape[1]
-
-    @property
-    def depth(self) -> int:
-        """How many lists of each query vector were looked into."""
-        return self._depth
 
     @property
     def width(self) -> int:
@@ -69,9 +70,10 @@ class Probe:
         rows = sum(len(part.rows) for part in self._parts)
         return sum(len(part.members) for part in self._parts) / max(1, rows)
 
-    def deepen(self, depth: int) -> None:
-        """Look into so many lists of each query vector."""
-        before, self._depth = self._depth, min(depth, self._ranked.shape[1])
+    def deepen(self) -> None:
+        """Look into the first lists of each query vector, and then into twice as many as before."""
+        before = self._depth
+        self._depth = min(2 * before or self._lists_with(FIRST), self._ranked.shape[1])
         self.scored += sum(self._look(number, before, self._depth) for number in range(len(self._queries)))
 
     def _guess(self, number: int) -> None:
