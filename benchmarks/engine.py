@@ -9,7 +9,7 @@ runs in a process of its own, one is asked after the other in turn, and what is 
 neighbouring searches, because a machine is not equally fast all the time. Recall counts the pages among the first 10
 whose exact score is one of the ten best. The rivals need an environment of their own, which ``make bench`` makes.
 
-warm    each query once, after one that is not counted
+warm    each query once, after one that is not counted, when all is written and indexed
 cold    the first search after a fresh start with the database's files out of the page cache, and the ten after it
 opening from a fresh process that has imported everything to the first answer to ``count``
 memory  the most anonymous memory that the process had, less that of one with an empty collection
@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import sys
 import time
@@ -187,18 +188,27 @@ def ingest(case: Case, worker: Worker, name: str, folder: Path, base: float = 0.
     measured: Row = {"pages_a_second": case.count / seconds, "memory": worker.peak - base}
     if name.startswith("colmilvus"):
         measured["steadiness"] = worker("steadiness")[0]
-        measured["behind"], measured["indexed_after"] = settle(worker)
+        measured["behind"], measured["indexed_after"] = settle(worker, folder)
     measured["size"] = bytes_on_disk(folder) / case.bytes_of_vectors
     case.tell(name, "ingest", **measured)
 
 
-def settle(worker: Worker) -> tuple[int, float]:
-    """Wait until the index holds everything; how many pages it was behind, and for how long."""
+def settle(worker: Worker, folder: Path) -> tuple[int, float]:
+    """Wait until the index holds everything; how many pages it was behind, and for how long.
+
+    Then wait until nothing is written any more: parts of an index become one afterwards.
+    """
     begun = time.perf_counter()
     behind, _ = worker("pending")
     while worker("pending")[0]:
         time.sleep(0.1)
-    return behind, time.perf_counter() - begun
+    lasted = time.perf_counter() - begun
+    before, size = -1, bytes_on_disk(folder)
+    while size != before:
+        os.sync()
+        time.sleep(2)
+        before, size = size, bytes_on_disk(folder)
+    return behind, lasted
 
 
 def against_numpy(case: Case, worker: Worker, base: float) -> None:

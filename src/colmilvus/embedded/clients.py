@@ -32,14 +32,16 @@ class Gone:
         raise DatabaseError(self._reason)
 
 
-class Client(MilvusClient):  # type: ignore[misc]  # pymilvus has no types
-    """A MilvusClient that is served by the engine of a path until it is closed or no longer used."""
+class Served:
+    """What the clients of an engine have in common: they leave it once, and can be ended by others."""
 
-    def __init__(self, member: Member) -> None:
-        super().__init__(uri=member.name, dedicated=True, channel=Channel(member))
-        # A copy has the same connection, and can still close it when this object is gone.
-        self._connection = copy.copy(self)
-        self._leave = weakref.finalize(self, _leave_later, self._connection, member)
+    _handler: Any
+    _leave: Any
+    _member: Member
+
+    def _join(self, member: Member, connection: Any) -> None:
+        """Be one of the member's clients until closed or no longer used; ``connection`` can be closed after that."""
+        self._leave = weakref.finalize(self, _leave_later, connection, member)
         self._leave.atexit = False
         self._member = member
         member.clients.add(self)
@@ -49,9 +51,23 @@ class Client(MilvusClient):  # type: ignore[misc]  # pymilvus has no types
         self._leave.detach()
         self._handler = Gone(reason)
 
+    @property
+    def _ended(self) -> bool:
+        return isinstance(getattr(self, "_handler", None), Gone)
+
+
+class Client(Served, MilvusClient):  # type: ignore[misc]  # pymilvus has no types
+    """A MilvusClient that is served by the engine of a path until it is closed or no longer used."""
+
+    def __init__(self, member: Member) -> None:
+        super().__init__(uri=member.name, dedicated=True, channel=Channel(member))
+        # A copy has the same connection, and can still close it when this object is gone.
+        self._connection = copy.copy(self)
+        self._join(member, self._connection)
+
     def close(self) -> None:
         """Close the connection; an engine of this process stops, once flushed, with its last client."""
-        if isinstance(getattr(self, "_handler", None), Gone):
+        if self._ended:
             return
         left = getattr(self, "_leave", None)
         super().close()
@@ -59,24 +75,16 @@ class Client(MilvusClient):  # type: ignore[misc]  # pymilvus has no types
             _leave(self._connection, self._member)
 
 
-class AsyncClient(AsyncMilvusClient):  # type: ignore[misc]  # pymilvus has no types
+class AsyncClient(Served, AsyncMilvusClient):  # type: ignore[misc]  # pymilvus has no types
     """An AsyncMilvusClient that is served by the engine of a path until it is closed or no longer used."""
 
     def __init__(self, member: Member) -> None:
         super().__init__(uri=member.name, dedicated=True, channel=AsyncChannel(member))
-        self._leave = weakref.finalize(self, _leave_later, None, member)
-        self._leave.atexit = False
-        self._member = member
-        member.clients.add(self)
-
-    def end(self, reason: str) -> None:
-        """Answer every later call with a DatabaseError; nothing is closed."""
-        self._leave.detach()
-        self._handler = Gone(reason)
+        self._join(member, None)
 
     async def close(self) -> None:
         """Close the connection; an engine of this process stops, once flushed, with its last client."""
-        if isinstance(getattr(self, "_handler", None), Gone):
+        if self._ended:
             return
         await super().close()
         if self._leave.detach():

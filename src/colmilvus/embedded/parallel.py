@@ -102,27 +102,35 @@ class _Threads:
 
 
 class _Blas:
-    """BLAS's number of threads, which belongs to the process and is given back as it was."""
+    """The number of threads of numpy's BLAS, which belongs to the process and is given back as it was."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._inside = 0
-        self._limit: Any = None
-        self._found: Any = None
+        self._libraries: list[Any] | None = None
+        self._before: list[tuple[Any, int]] = []
 
     def enter(self) -> None:
         with self._lock:
             if not self._inside:
-                # Looking for the libraries takes longer than a search; numpy's is there by now.
-                self._found = self._found or ThreadpoolController().select(user_api="blas")
-                self._limit = self._found.limit(limits=1)
+                if self._libraries is None:
+                    # Looking for them takes longer than a search. That of faiss counts threads for each thread apart.
+                    found = ThreadpoolController().select(user_api="blas").lib_controllers
+                    self._libraries = [library for library in found if "faiss" not in library.filepath]
+                self._before = [(library, library.get_num_threads()) for library in self._libraries]
+                for library, _ in self._before:
+                    library.set_num_threads(1)
             self._inside += 1
 
     def leave(self) -> None:
         with self._lock:
             self._inside -= 1
             if not self._inside:
-                self._limit.restore_original_limits()
+                self.restore()
+
+    def restore(self) -> None:
+        for library, threads in self._before:
+            library.set_num_threads(threads)
 
 
 _threads, _blas = _Threads(), _Blas()
@@ -131,8 +139,7 @@ _threads, _blas = _Threads(), _Blas()
 def _begin_anew() -> None:
     """After a fork there are no threads, and a lock may be held by one that is gone."""
     global _threads, _blas
-    if _blas._inside:
-        _blas._limit.restore_original_limits()
+    _blas.restore()
     _threads, _blas = _Threads(), _Blas()
 
 

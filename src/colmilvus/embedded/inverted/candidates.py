@@ -24,13 +24,13 @@ FIRST = 16
 MOST = 4000
 STEP = 64
 LEARNT_FROM = 16
-MISSED = 0.002
+MISSED = 0.003
 """The share of the answer that may be missed, as expected by the errors of estimates."""
-WIDENED = 1.4
+WIDENED = 1.3
 """How much wider than the errors seen so far those to come are taken to be."""
 FAR = 5.0
 """So many deviations away the chance is next to nothing, ten thousand times over."""
-CODES_A_VECTOR = 0.07
+CODES_A_VECTOR = 0.05
 """Codes that may be scored for each vector of a candidate and of the query, so that fewer have to be compared."""
 
 Floats = NDArray[np.float32]

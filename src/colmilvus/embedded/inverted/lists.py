@@ -107,13 +107,12 @@ class Lists:
 
     def verify(self, go_on: Callable[[], None]) -> None:
         """Raise Damaged where a file has other bytes than were written; ``go_on`` is called between portions."""
-        for array, check in zip((self.codes, self.members), self.checks, strict=True):
+        for file, array, check in zip(self.files, (self.codes, self.members), self.checks, strict=True):
             found = xxh3_64()
-            data = array.reshape(-1).view(np.uint8).data
-            for begin in range(0, len(data), READ):
+            flat = array.reshape(-1)
+            for begin in range(0, len(flat), READ):
                 go_on()
-                self.require()
-                found.update(data[begin : begin + READ])
+                found.update(self._read(file, flat, begin, min(len(flat), begin + READ)).data)
             if found.intdigest() != check:
                 raise Damaged(f"{self.path}: a file is not what was written")
 
@@ -122,10 +121,21 @@ class Lists:
         return int(self.rows["count"].sum())
 
     def between(self, begin: int, end: int) -> Codes:
-        """What lies in these lists."""
-        part = slice(int(self.bounds[begin]), int(self.bounds[end]))
+        """What lies in these lists, read from the files. Raises Damaged where they end before it."""
+        first, last = int(self.bounds[begin]), int(self.bounds[end])
         lists = np.repeat(np.arange(begin, end), np.diff(self.bounds[begin : end + 1]))
-        return Codes(lists, self.codes[part], self.members[part])
+        codes, members = self.files
+        return Codes(lists, self._read(codes, self.codes, first, last), self._read(members, self.members, first, last))
+
+    def _read(self, file: int, array: NDArray[Any], first: int, last: int) -> NDArray[Any]:
+        """A part of a file: what takes long reads, as a file that is cut meanwhile is fatal to who has it mapped."""
+        if not hasattr(os, "pread"):  # on Windows, where no mapped file can be cut
+            return array[first:last]
+        width = array.nbytes // max(1, len(array))
+        data = os.pread(file, (last - first) * width, first * width)
+        if len(data) < (last - first) * width:
+            raise Damaged(f"{self.path}: a file ends {(last - first) * width - len(data)} bytes early")
+        return np.frombuffer(data, array.dtype).reshape(-1, *array.shape[1:])
 
 
 class _Checked:

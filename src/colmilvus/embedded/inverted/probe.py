@@ -13,8 +13,8 @@ from colmilvus.embedded.parallel import one_blas_thread
 
 __all__ = ["Probe"]
 
-FIRST = 10_000
-GUESSED = 160_000
+FIRST = 5_000
+GUESSED = 100_000
 """Among so many vectors, the nearest by their lists, records are looked for, in all but the first without codes."""
 
 Floats = NDArray[np.float32]

@@ -32,8 +32,6 @@ def merged(parts: Sequence[Lists], positions: Sequence[Integers]) -> Iterator[Co
     begin = 0
     while begin < len(bounds) - 1:
         end = max(begin + 1, int(np.searchsorted(bounds, bounds[begin] + PORTION, side="right")) - 1)
-        for part in parts:
-            part.require()
         found = [_moved(part.between(begin, end), new) for part, new in zip(parts, positions, strict=True)]
         yield from sorted_by_list(found)
         begin = end
