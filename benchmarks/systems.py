@@ -46,7 +46,7 @@ class System(Protocol):
 
 
 class Colmilvus:
-    """This package: ``Collection.search`` over the embedded engine, so with gRPC and all checks in between."""
+    """This package: ``Collection.search`` over the embedded engine, with its protocol and all checks in between."""
 
     settings: Sequence[Setting] = ({},)
     keeps = "float32"
