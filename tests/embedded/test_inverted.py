@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -114,6 +115,38 @@ def test_estimates_of_all_lists_differ_from_maxsim_by_the_codes_alone(tmp_path: 
         seen = oracle(prepared(query, kind), decoded(made), "L2" if kind == "L2" else "IP")
         np.testing.assert_allclose(sign * estimates, seen, rtol=1e-4, atol=1e-3)
         assert np.corrcoef(seen, oracle(query, pages, kind))[0, 1] > 0.9
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc")
+def test_searches_leave_memory_as_it_was(tmp_path: Path) -> None:
+    made, pages = generation(tmp_path, draw(50), "IP"), draw(50)
+
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    sizes = []
+    for _ in range(2):
+        for number in range(600):
+            best(made, pages[number % 50], np.arange(50), lambda at: np.zeros(len(at), np.float32), 5, 3.0)
+        sizes.append(resident())
+    assert sizes[1] < sizes[0] + (8 << 20)
+
+
+@pytest.mark.parametrize("kind", ["IP", "L2"])
+def test_queries_and_records_too_large_for_codes_are_compared(
+    client: MilvusClient, caplog: pytest.LogCaptureFixture, kind: Metric
+) -> None:
+    create(client, f"MAX_SIM_{kind}")
+    pages = dict(enumerate(draw(300)))
+    pages[7] = pages[7] * np.float32(1e19)
+    with caplog.at_level(logging.CRITICAL):
+        upsert(client, list(pages.values()))
+        followed(client)
+    (query,) = queries(list(draw(300)), 1)
+    best = np.argsort(oracle(query, list(pages.values()), kind), kind="stable")
+    for size in (1, 1e16) if kind == "IP" else (1,):
+        (hits,) = client.search("c", [EmbeddingList(query * np.float32(size))], anns_field="patches[emb]", limit=3)
+        assert [hit["id"] for hit in hits] == (best[:3] if kind == "L2" else best[::-1][:3]).tolist()
 
 
 def decoded(made: Generation) -> Pages:

@@ -16,9 +16,9 @@ from colmilvus.embedded.parallel import each, one_blas_thread
 
 
 def blas_threads() -> list[int]:
-    """Of numpy's; faiss's counts threads for each thread apart."""
-    found = ThreadpoolController().select(user_api="blas").info()
-    return [library["num_threads"] for library in found if "faiss" not in library["filepath"]]
+    """Of those that count threads for the whole process; that of faiss does so for each thread apart."""
+    found = ThreadpoolController().select(internal_api="openblas").info()
+    return [library["num_threads"] for library in found if library["threading_layer"] == "pthreads"]
 
 
 @pytest.fixture
@@ -73,6 +73,25 @@ def test_blas_has_one_thread_meanwhile_and_its_own_again_afterwards() -> None:
         assert set(blas_threads()) <= {1}, "the outer block lasts"
     assert blas_threads() == before
     assert all(each(lambda _: set(blas_threads()) <= {1}, range(4)))
+    assert blas_threads() == before
+
+
+def test_the_last_of_several_threads_gives_blas_its_threads_back() -> None:
+    before = blas_threads()
+    inside, leave = threading.Barrier(2, timeout=20), threading.Event()
+
+    def first() -> None:
+        with one_blas_thread():
+            inside.wait()
+            leave.wait(20)
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    with one_blas_thread():
+        inside.wait()
+        leave.set()
+        thread.join(20)
+        assert set(blas_threads()) <= {1}
     assert blas_threads() == before
 
 

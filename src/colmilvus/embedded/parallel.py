@@ -11,7 +11,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import Any, Generic, TypeVar
 
@@ -22,7 +22,7 @@ try:
 except ImportError as error:
     raise MissingExtra("the embedded engine", "embedded") from error
 
-__all__ = ["each", "one_blas_thread"]
+__all__ = ["each", "one_blas_thread", "processors"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -39,15 +39,12 @@ def each(function: Callable[[T], R], items: Iterable[T]) -> list[R]:
     The calling thread works itself, and waits for no others but those that work with it.
     """
     work = _Work(function, list(items))
-    helpers = min(processors(), len(work.left)) - 1
     with one_blas_thread():
-        started = _threads.start(work, helpers) if helpers > 0 else []
-        try:
-            work()
-        finally:
-            for thread in started:
-                if not thread.cancel():
-                    wait([thread])
+        helpers = _threads.start(work, min(processors(), len(work.left)) - 1)
+        work()
+        for helper in helpers:
+            helper.cancel()
+        work.wait()
     if work.failed is not None:
         raise work.failed
     return work.found
@@ -58,26 +55,43 @@ class _Work(Generic[T, R]):
 
     def __init__(self, function: Callable[[T], R], items: list[T]) -> None:
         self._function = function
+        self._changed = threading.Condition()
+        self._running = 0
         self.left = deque(enumerate(items))
         self.found: list[Any] = [None] * len(items)
         self.failed: BaseException | None = None
 
     def __call__(self) -> None:
         while True:
-            try:
+            with self._changed:
+                if not self.left:
+                    return
                 at, item = self.left.popleft()
-            except IndexError:
-                return
+                self._running += 1
             try:
                 self.found[at] = self._function(item)
             except BaseException as error:
-                self.failed = self.failed or error
-                self.left.clear()
+                with self._changed:
+                    self.failed = self.failed or error
+                    self.left.clear()
+            finally:
+                with self._changed:
+                    self._running -= 1
+                    self._changed.notify_all()
+
+    def wait(self) -> None:
+        """Until no thread works on an item; those that begin later find none."""
+        with self._changed:
+            while self._running:
+                self._changed.wait()
 
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """BLAS works in one thread until the end of the last of such blocks, in the whole process."""
+    """OpenBLAS works in one thread until the end of the last of such blocks, in the whole process.
+
+    Other BLAS libraries, which count threads for each thread apart, are left as they are.
+    """
     _blas.enter()
     try:
         yield
@@ -93,16 +107,19 @@ class _Threads:
         self._pool: ThreadPoolExecutor | None = None
 
     def start(self, work: Callable[[], None], count: int) -> list[Future[None]]:
+        if count < 1:
+            return []
         with self._lock:
             if self._pool is None:
                 self._pool = ThreadPoolExecutor(processors(), thread_name_prefix="colmilvus-search")
-            with suppress(RuntimeError):  # where Python is ending, and starts no threads any more
-                return [self._pool.submit(work) for _ in range(count)]
-            return []
+            started: list[Future[None]] = []
+            with suppress(RuntimeError):  # where Python is ending, or the system has no thread to give
+                started.extend(self._pool.submit(work) for _ in range(count))
+            return started
 
 
 class _Blas:
-    """The number of threads of numpy's BLAS, which belongs to the process and is given back as it was."""
+    """The number of OpenBLAS's threads, which belongs to the process and is given back as it was."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -114,12 +131,12 @@ class _Blas:
         with self._lock:
             if not self._inside:
                 if self._libraries is None:
-                    # Looking for them takes longer than a search. That of faiss counts threads for each thread apart.
-                    found = ThreadpoolController().select(user_api="blas").lib_controllers
-                    self._libraries = [library for library in found if "faiss" not in library.filepath]
+                    # Looking for them takes longer than a search; that of numpy, as of most wheels, is there by now.
+                    found = ThreadpoolController().select(internal_api="openblas").lib_controllers
+                    self._libraries = [library for library in found if library.threading_layer == "pthreads"]
                 self._before = [(library, library.get_num_threads()) for library in self._libraries]
                 for library, _ in self._before:
-                    library.set_num_threads(1)
+                    _set(library, 1)
             self._inside += 1
 
     def leave(self) -> None:
@@ -130,7 +147,17 @@ class _Blas:
 
     def restore(self) -> None:
         for library, threads in self._before:
-            library.set_num_threads(threads)
+            _set(library, threads)
+
+
+def _set(library: Any, threads: int) -> None:
+    # Newer versions of threadpoolctl listen to one thread alone, until they are told that it is done.
+    done = getattr(library, "clear_controlling_thread", None)
+    if done is not None:
+        done(force=True)
+    library.set_num_threads(threads)
+    if done is not None:
+        done(force=True)
 
 
 _threads, _blas = _Threads(), _Blas()
@@ -139,7 +166,8 @@ _threads, _blas = _Threads(), _Blas()
 def _begin_anew() -> None:
     """After a fork there are no threads, and a lock may be held by one that is gone."""
     global _threads, _blas
-    _blas.restore()
+    if _blas._inside:
+        _blas.restore()
     _threads, _blas = _Threads(), _Blas()
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from colmilvus.embedded.parallel import each
+from colmilvus.embedded.parallel import each, processors
 from colmilvus.embedded.vectors import VectorStore
 
 __all__ = ["scores"]
@@ -153,7 +153,7 @@ class _Compare:
         segments, starts, counts = store.locate(rows)
         order = np.lexsort((starts, segments))
         segments, starts, counts = segments[order], starts[order], counts[order]
-        height = max(1, min(BLOCK, CELLS // len(queries.wide)))
+        height = max(1, min(BLOCK, CELLS // (len(queries.wide) * processors())))
         self.chunks = [
             Chunk(order[part], segments[part], starts[part], counts[part])
             for part in _cut(segments, starts, counts, height)

@@ -142,13 +142,17 @@ class Segment:
 
         Raises DatabaseDamaged where a file has become shorter than its records: to read beyond its end is fatal.
         """
+        self._require_column(column)
+        return self._mapped(column, least)[1:]
+
+    def _require_column(self, column: int) -> None:
         self._require(self.vectors[column], self.count * self.columns[column].width)
         self._require(self.norms[column], self.count * 4)
-        return self._mapped(column, least)[1:]
 
     def _mapped(self, column: int, least: int) -> Mapped:
         mapped = self._maps.get(column)
         if mapped is None or len(mapped[1]) < least:
+            self._require_column(column)
             kind, count = self.columns[column], self.count
             vectors = np.memmap(self.vectors[column], kind.dtype, "r", shape=(count, kind.dim))
             norms = np.memmap(self.norms[column], np.float32, "r", shape=(count,))

@@ -20,7 +20,7 @@ from colmilvus.embedded.inverted.building import BrokenOff, Builder
 from colmilvus.embedded.inverted.candidates import USUAL_RATIO, best
 from colmilvus.embedded.inverted.folder import InvertedFolder
 from colmilvus.embedded.inverted.generation import Generation
-from colmilvus.embedded.inverted.library import one_thread_after_a_fork, stand_back
+from colmilvus.embedded.inverted.library import Overflow, one_thread_after_a_fork, stand_back
 from colmilvus.embedded.inverted.lists import Damaged
 from colmilvus.embedded.inverted.plan import Discard, Limits, next_step
 from colmilvus.embedded.inverted.records import Records
@@ -73,7 +73,13 @@ class InvertedFile:
         except Damaged as damaged:
             self._give_up(generation, damaged)
             return None
-        return best(generation, query, rows, exact, count, ratio)
+        try:
+            return best(generation, query, rows, exact, count, ratio)
+        except Overflow:
+            return None
+        except IndexError as error:  # what a damaged file names is nowhere
+            self._give_up(generation, Damaged(str(error)))
+            return None
 
     def _few(self, rows: Integers) -> bool:
         return len(rows) < FEW and int(self._records.store.counts(rows).sum()) <= FEW
@@ -121,6 +127,7 @@ class InvertedFile:
             except Exception:
                 if not self._ended.is_set():
                     logger.exception("the inverted file in %s does not follow; searches stay right", self._folder.path)
+                    self._folder.tidy(self.generation)
 
     def _verify(self) -> None:
         generation = self.generation
@@ -131,6 +138,8 @@ class InvertedFile:
                 self._give_up(generation, damaged)
             except BrokenOff:
                 return
+            except OSError as error:
+                self._give_up(generation, Damaged(str(error)))
 
     def _step(self) -> bool:
         step = next_step(self.generation, self._records.found(), self._limits)
@@ -152,6 +161,7 @@ class InvertedFile:
             self._thread.join(JOIN_SECONDS)
             with self._builder.writing:
                 pass
+        self.generation = None
 
     def leave(self) -> None:
         """Tell the thread to end, and do not wait for it: it may be another process's."""

@@ -105,11 +105,14 @@ class _Search:
         threshold = float(np.partition(scores, -self._count)[-self._count]) if enough else -np.inf
         # An estimate is the further off the more query vectors did not meet the record.
         terms = np.hstack([np.ones((len(known), 1)), self._unmet])
-        errors = (self.values - self._estimates)[known]
-        weights = np.linalg.lstsq(terms[known], errors, rcond=None)[0]
-        spread = WIDENED * float((errors - terms[known] @ weights).std()) + 1e-6
+        taught = np.flatnonzero(known & np.isfinite(self.values))
+        if not len(taught):
+            return np.flatnonzero(~known)
+        errors = (self.values - self._estimates)[taught]
+        weights = np.linalg.lstsq(terms[taught], errors, rcond=None)[0]
+        spread = WIDENED * float((errors - terms[taught] @ weights).std()) + 1e-6
         lacking = (threshold - (self._estimates + terms @ weights)) / spread
-        order = np.flatnonzero(~known & (lacking < FAR))
+        order = np.flatnonzero(~known & ~(lacking >= FAR))
         order = order[np.argsort(lacking[order], kind="stable")]
         chances = _chance(lacking[order])
         left = np.cumsum(chances[::-1])[::-1]

@@ -45,7 +45,7 @@ class InvertedFolder:
             generation, named = self._read()
         except FileNotFoundError:
             generation, named = None, set()
-        except (Damaged, OSError, ValueError, KeyError, TypeError, BadZipFile) as error:
+        except (Damaged, OSError, ValueError, KeyError, TypeError, RuntimeError, BadZipFile) as error:
             logger.warning("the inverted file in %s is made anew: %s", self.path, error)
             generation, named = None, set()
         self._sweep(named)
@@ -64,6 +64,11 @@ class InvertedFolder:
         parts = tuple(Lists.open(self.path / name, quantizer.shape) for name in said["parts"])
         numbers = (said["trained"], said["records"], said["newest"])
         return Generation(said["name"], quantizer, *numbers, parts), {said["name"], MANIFEST, *_files(said["parts"])}
+
+    def tidy(self, generation: Generation | None) -> None:
+        """Remove what a step that failed has left, all but the files of the generation."""
+        parts = [] if generation is None else [part.path.name for part in generation.parts]
+        self._sweep({MANIFEST, *([] if generation is None else [generation.name]), *_files(parts)})
 
     def _sweep(self, named: set[str]) -> None:
         for path in self.path.glob("*"):

@@ -18,7 +18,7 @@ try:
 except ImportError as error:
     raise MissingExtra("the embedded engine", "embedded") from error
 
-__all__ = ["Scanner", "faiss", "one_thread_after_a_fork", "stand_back"]
+__all__ = ["Overflow", "Scanner", "faiss", "one_thread_after_a_fork", "stand_back"]
 
 faiss: Any = untyped  # whose types lack much of what is used here
 EVERYTHING = 3e38
@@ -42,13 +42,18 @@ def stand_back() -> None:
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
 
 
-class Scanner:
-    """Scores the codes of residuals by an index of faiss's for one query vector.
+class Overflow(Exception):
+    """Vectors are too large for their codes to be compared."""
 
-    Scores are inner products, or negative squared distances.
+
+class Scanner:
+    """Scores the codes of residuals by an index of faiss's, for one query vector at a time.
+
+    Scores are inner products, or negative squared distances. faiss never frees what a scanner has, some 60 KB, and ends
+    the process when it is told to: scanners are to be used again.
     """
 
-    def __init__(self, index: Any, query: NDArray[np.float32]) -> None:
+    def __init__(self, index: Any) -> None:
         self._distances = index.metric_type == faiss.METRIC_L2
         # Every version of faiss takes the first two; later ones want the third.
         arguments = (True, None, faiss.IVFPQSearchParameters())
@@ -56,13 +61,21 @@ class Scanner:
             self._scanner = index.get_InvertedListScanner(*arguments)
         except TypeError:
             self._scanner = index.get_InvertedListScanner(*arguments[:2])
-        self._query = np.ascontiguousarray(query)
-        self._scanner.set_query(faiss.swig_ptr(self._query))
+        self._used: list[Any] = [index, arguments]  # which the scanner refers to
+
+    def aim(self, query: NDArray[np.float32]) -> None:
+        """Score for this query vector from now on."""
+        query = np.array(query, np.float32)
+        self._used[2:] = [query]
+        self._scanner.set_query(faiss.swig_ptr(query))
 
     def __call__(
         self, codes: NDArray[np.uint8], lists: NDArray[np.int64], counts: NDArray[np.int64], near: NDArray[np.float32]
     ) -> NDArray[np.float32]:
-        """Scores of codes ``(n, size)``, of which ``counts`` each lie in ``lists``, which come so ``near``."""
+        """Scores of codes ``(n, size)``, of which ``counts`` each lie in ``lists``, which come so ``near``.
+
+        Raises Overflow.
+        """
         if not self._distances:
             return self._scan([(0, 0.0, codes)]) + np.repeat(near, counts)
         ends = np.cumsum(counts)
@@ -80,4 +93,6 @@ class Scanner:
                 self._scanner.scan_codes_range(len(codes), faiss.swig_ptr(codes), None, radius, found)
         partial.finalize()
         count = sum(len(codes) for _, _, codes in runs)
+        if int(faiss.rev_swig_ptr(result.lims, 2)[1]) < count:
+            raise Overflow("float32 cannot hold the scores of some codes")
         return np.array(faiss.rev_swig_ptr(result.distances, count)) if count else np.zeros(0, np.float32)

@@ -90,8 +90,12 @@ class Lists:
                 raise Damaged(f"{rows_path} belongs to other centroids")
             total = int(bounds[-1])
             codes, first = _mapped(codes_path, np.dtype(np.uint8), (total, shape[1]))
-            members, second = _mapped(members_path, kind, (total,))
-        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+            try:
+                members, second = _mapped(members_path, kind, (total,))
+            except BaseException:
+                os.close(first)
+                raise
+        except (OSError, ValueError, KeyError, EOFError, RuntimeError, BadZipFile) as error:
             raise Damaged(f"{path}: {error}") from error
         found = cls(path, rows, bounds, codes, members, (int(checks[0]), int(checks[1])), (first, second))
         for number in found.files:

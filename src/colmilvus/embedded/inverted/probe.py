@@ -96,13 +96,13 @@ class Probe:
         """Look into the lists of one query vector; returns how many codes were scored."""
         near = self._nearness[number]
         lists = self._ranked[number, before:depth]
-        scanner = self._quantizer.scanner(self._queries[number])
         scored = 0
-        for wanted in self._wanted:
-            codes, members, counts = wanted.codes(lists)
-            if len(members):
-                wanted.raise_to(self._best[number], members, scanner(codes, lists, counts, near[lists]))
-            scored += len(members)
+        with self._quantizer.scanner(self._queries[number]) as scanner:
+            for wanted in self._wanted:
+                codes, members, counts = wanted.codes(lists)
+                if len(members):
+                    wanted.raise_to(self._best[number], members, scanner(codes, lists, counts, near[lists]))
+                scored += len(members)
         return scored
 
     def estimates(self) -> tuple[Floats, Floats]:

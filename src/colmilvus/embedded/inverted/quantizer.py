@@ -7,6 +7,9 @@ dimensions. Centroids are found in two levels, so that training and assigning co
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +28,7 @@ BITS = 8
 ROUNDS = 8
 VECTORS_A_CODEWORD = 128
 NEAREST_GROUPS = 2
+LARGEST = 1e15
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
@@ -84,7 +88,8 @@ class Quantizer:
     def assign(self, vectors: Floats) -> Integers:
         """The list of each prepared vector."""
         _, found = self._assigner.search(np.ascontiguousarray(vectors), 1)
-        return np.asarray(found[:, 0], np.int64)
+        # What is too far from everything for float32 has no nearest one.
+        return np.asarray(np.maximum(found[:, 0], 0), np.int64)
 
     @cached_property
     def _assigner(self) -> Any:
@@ -108,9 +113,20 @@ class Quantizer:
         product.sync_transposed_centroids()
         return product
 
-    def scanner(self, query: Floats) -> Scanner:
-        """What scores codes for one prepared query vector; the quantizer must outlive it."""
-        return Scanner(self._index, query)
+    @contextmanager
+    def scanner(self, query: Floats) -> Iterator[Scanner]:
+        """What scores codes for one prepared query vector until the end of the block."""
+        try:
+            found = self._scanners.pop()
+        except IndexError:
+            found = Scanner(self._index)
+        found.aim(query)
+        yield found
+        self._scanners.append(found)
+
+    @cached_property
+    def _scanners(self) -> deque[Scanner]:
+        return deque()
 
     @cached_property
     def _index(self) -> Any:
@@ -162,7 +178,8 @@ def prepared(vectors: NDArray[Any], kind: str, subspace: int = SUBSPACE) -> Floa
         found = np.divide(found, norms, out=np.zeros_like(found), where=norms > 0, casting="same_kind")
     if missing := -found.shape[1] % subspace:
         found = np.pad(found, ((0, 0), (0, missing)))
-    return np.ascontiguousarray(found, np.float32)
+    # Beyond that, squared distances are infinite, and faiss writes where it should not.
+    return np.ascontiguousarray(np.clip(found, -LARGEST, LARGEST), np.float32)
 
 
 def _centroids(sample: Floats, number: int, seed: int) -> Floats:
