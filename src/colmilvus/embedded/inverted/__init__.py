@@ -78,7 +78,7 @@ class InvertedFile:
         except Overflow:
             return None
         except IndexError as error:  # what a damaged file names is nowhere
-            self._give_up(generation, Damaged(str(error)))
+            self._give_up(generation, error)
             return None
 
     def _few(self, rows: Integers) -> bool:
@@ -91,7 +91,7 @@ class InvertedFile:
             return int((~generation.holds(rows)).sum())
         return len(rows) if int(self._records.store.counts(rows).sum()) >= self._limits.least else 0
 
-    def _give_up(self, generation: Generation, damaged: Damaged) -> None:
+    def _give_up(self, generation: Generation, damaged: Exception) -> None:
         logger.warning("the inverted file is made anew: %s", damaged)
         if self.generation is generation:
             self.generation = None
@@ -134,12 +134,10 @@ class InvertedFile:
         if generation is not None:
             try:
                 generation.verify(self._builder.go_on)
-            except Damaged as damaged:
-                self._give_up(generation, damaged)
             except BrokenOff:
                 return
-            except OSError as error:
-                self._give_up(generation, Damaged(str(error)))
+            except (Damaged, OSError) as error:
+                self._give_up(generation, error)
 
     def _step(self) -> bool:
         step = next_step(self.generation, self._records.found(), self._limits)
@@ -171,5 +169,4 @@ class InvertedFile:
     def discard(self) -> None:
         """End, and remove the files."""
         self.close()
-        self.generation = None
         self._folder.discard()

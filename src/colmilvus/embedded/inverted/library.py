@@ -49,8 +49,8 @@ class Overflow(Exception):
 class Scanner:
     """Scores the codes of residuals by an index of faiss's, for one query vector at a time.
 
-    Scores are inner products, or negative squared distances. faiss never frees what a scanner has, some 60 KB, and ends
-    the process when it is told to: scanners are to be used again.
+    Scores are inner products, or negative squared distances. faiss's wrapper never frees a scanner, some 60 KB, and
+    breaks when it is told to: scanners are to be used again.
     """
 
     def __init__(self, index: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -133,20 +134,24 @@ class _Wanted:
 
     def members(self, lists: Integers) -> tuple[Integers, Integers]:
         """The rows of everything in the lists, wanted or not, and how many each list has."""
-        begins, ends = self.part.bounds[lists], self.part.bounds[lists + 1]
-        found = [self.part.members[begin:end] for begin, end in zip(begins.tolist(), ends.tolist(), strict=True)]
-        return np.concatenate(found).astype(np.int64), ends - begins
+        counts = self.part.bounds[lists + 1] - self.part.bounds[lists]
+        return self._within(self.part.members, lists).astype(np.int64), counts
 
     def codes(self, lists: Integers) -> tuple[NDArray[np.uint8], Integers, Integers]:
         """The codes in the lists, their rows, and how many each list has: of rows that are wanted only."""
-        begins, ends = self.part.bounds[lists], self.part.bounds[lists + 1]
-        codes = [self.part.codes[begin:end] for begin, end in zip(begins.tolist(), ends.tolist(), strict=True)]
+        codes = self._within(self.part.codes, lists)
         members, counts = self.members(lists)
         if len(self.rows) == len(self.wanted):
-            return np.concatenate(codes), members, counts
+            return codes, members, counts
         keep = self.wanted[members]
         of_list = np.repeat(np.arange(len(lists)), counts)[keep]
-        return np.concatenate(codes)[keep], members[keep], np.bincount(of_list, minlength=len(lists))
+        return codes[keep], members[keep], np.bincount(of_list, minlength=len(lists))
+
+    def _within(self, array: NDArray[Any], lists: Integers) -> NDArray[Any]:
+        """What an array of the part has for these lists, one after the other."""
+        bounds = self.part.bounds
+        runs = zip(bounds[lists].tolist(), bounds[lists + 1].tolist(), strict=True)
+        return np.concatenate([array[begin:end] for begin, end in runs])
 
     def raise_to(self, best: Floats, members: Integers, scores: Floats) -> None:
         """Let what is best at each place be at least the scores of its row."""
