@@ -25,7 +25,7 @@ from pymilvus.client.embedding_list import EmbeddingList
 from pymilvus.exceptions import MilvusException
 from pymilvus.grpc_gen import milvus_pb2, milvus_pb2_grpc
 
-from colmilvus.embedded import address, connect
+from colmilvus.embedded import address, connect, folder
 from colmilvus.embedded.server import ENGINES
 from colmilvus.embedded.workers import Workers
 from colmilvus.errors import DatabaseDamaged, DatabaseError
@@ -94,6 +94,28 @@ def test_the_folder_holds_what_the_design_says(client: MilvusClient, path: Path)
     assert stat.S_IMODE((path / "address.json").stat().st_mode) == 0o600
     client.close()
     assert {entry.name for entry in path.iterdir()} == {"LOCK", "format.json", "lite"}
+
+
+def test_many_begin_a_folder_at_once(tmp_path: Path) -> None:
+    failures: list[BaseException] = []
+
+    def begin(path: Path, together: threading.Barrier) -> None:
+        together.wait()
+        try:
+            folder.prepare(path)
+        except BaseException as error:
+            failures.append(error)
+
+    for number in range(40):
+        together = threading.Barrier(8, timeout=20)
+        path = tmp_path / f"{number}.db"
+        threads = [threading.Thread(target=begin, args=(path, together)) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(20)
+        assert {entry.name for entry in path.iterdir()} == {"LOCK", "format.json"}
+    assert not failures
 
 
 def test_one_path_has_one_engine_however_it_is_written(client: MilvusClient, path: Path, tmp_path: Path) -> None:
@@ -446,10 +468,12 @@ def test_an_interrupted_close_lets_the_folder_go(path: Path) -> None:
 
 
 def test_an_engine_that_cannot_start_lets_the_folder_go(path: Path) -> None:
-    (path / "address.json.new").mkdir(parents=True)
-    with pytest.raises(DatabaseError, match=r"kb\.db cannot be opened, because .*address\.json\.new cannot be written"):
+    (path / "address.json" / "full").mkdir(parents=True)
+    with pytest.raises(
+        DatabaseError, match=r"kb\.db cannot be opened, because .*address\.json\..*\.new cannot be written"
+    ):
         connect(path)
-    (path / "address.json.new").rmdir()
+    shutil.rmtree(path / "address.json")
     connect(path).close()
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -27,12 +28,11 @@ OURS = {
     "power",
     "token",
     "format.json",
-    "format.json.new",
     "images",
     "lite",
     "address.json",
-    "address.json.new",
 }
+HALF_WRITTEN = ("format.json.", "address.json.")
 
 
 def prepare(path: Path) -> None:
@@ -59,10 +59,9 @@ def _begin(path: Path) -> None:
             f"{path} is a database of plain Milvus Lite, without arrays of structs; open it with "
             "pymilvus.MilvusClient, and give another path here"
         )
-    if found - OURS:
-        raise DatabaseError(
-            f"{path} is a folder with other files in it, such as {min(found - OURS)!r}; give another path"
-        )
+    others = {name for name in found - OURS if not name.startswith(HALF_WRITTEN) or not name.endswith(".new")}
+    if others:
+        raise DatabaseError(f"{path} is a folder with other files in it, such as {min(others)!r}; give another path")
     path.mkdir(exist_ok=True)
     (path / "LOCK").mkdir(exist_ok=True)
     _write(path / "format.json", {"format": FORMAT}, 0o644)
@@ -110,11 +109,17 @@ def forget_address(path: Path) -> None:
 
 
 def _write(path: Path, content: dict[str, Any], mode: int) -> None:
-    new = path.with_name(path.name + ".new")
-    with suppress(FileNotFoundError):
-        new.unlink()
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as file:
-        json.dump(content, file)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
+    # Each writer has a file of its own: several processes begin a folder at once, and one must not move another's.
+    number, name = tempfile.mkstemp(".new", path.name + ".", path.parent)
+    new = Path(name)
+    try:
+        with os.fdopen(number, "w", encoding="utf-8") as file:
+            json.dump(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        new.chmod(mode)
+        new.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            new.unlink()
+        raise
