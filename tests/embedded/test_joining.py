@@ -230,19 +230,27 @@ def test_a_collection_of_the_package_goes_on_when_its_owner_ends(path: Path) -> 
         assert [hit.entity.id for hit in notes.search(MultiVector([[0, 1]]), k=2)] == ["c", "b"]
 
 
+def stop(pid: int) -> None:
+    """Hold a process; without the wait its threads on another processor go on for a moment."""
+    os.kill(pid, signal.SIGSTOP)
+    tasks = Path(f"/proc/{pid}/task")
+    while any(file.read_text().rpartition(")")[2].split()[0] != "T" for file in tasks.glob("*/stat")):
+        time.sleep(0.01)
+
+
 def test_a_folder_whose_holder_does_not_answer_is_in_use(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "PATIENCE_SECONDS", 1.0)
     monkeypatch.setattr("colmilvus.embedded.line.GREETING_SECONDS", 0.3)
     with program(path) as first:
         client = connect(path)
-        os.kill(first.process.pid, signal.SIGSTOP)
+        stop(first.process.pid)
         with pytest.raises(grpc.RpcError, match="DEADLINE"):
             client.list_collections(timeout=0.3)
         with pytest.raises(DatabaseInUse, match=rf"kb\.db is held by process {first.process.pid}, which has not ans"):
             server.Member(path).find()
         os.kill(first.process.pid, signal.SIGCONT)
         assert client.list_collections() == []
-        os.kill(first.process.pid, signal.SIGSTOP)
+        stop(first.process.pid)
         server.ENGINES.member(path)._line.close()  # type: ignore[union-attr]
         with pytest.raises(DatabaseError, match="is held by process") as caught:
             client.list_collections()

@@ -9,6 +9,7 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -131,6 +132,21 @@ def test_who_has_the_folder_open_hands_it_over_and_goes_on(path: Path) -> None:
     again = connect(path)
     assert count(again, "plain") == 1
     again.close()
+    client.close()
+
+
+def test_an_engine_is_not_handed_over_to_its_own_process(path: Path) -> None:
+    """As where another process's engine ends just as it is asked, and this one has taken over."""
+    client = connect(path)
+    client.create_collection("plain", dimension=2)
+    member, engine = server.ENGINES.member(path.resolve()), server.ENGINES.running(path)
+    assert member is not None
+    assert engine is not None
+    assert member.exchange("HandOver", (), b"", 10).code == 0
+    assert "colmilvus-engine-stop" not in {thread.name for thread in threading.enumerate()}
+    assert member.own() is engine
+    assert not engine.has_ended
+    assert count(client, "plain") == 0
     client.close()
 
 

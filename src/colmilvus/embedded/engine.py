@@ -122,6 +122,8 @@ class Engine:
 
         What was begun is done, though nobody may wait for it any more.
         """
+        if method == "HandOver":  # asked of another process's engine, which ended meanwhile: this one is the asker's
+            return Reply(0, "", b"")
         self._enter()
         try:
             future: Future[Reply] = self._workers.submit(self.answer, method, metadata, payload, _unheard)
