@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from colmilvus.embedded.scan import BLOCK, RUN, scores
+from colmilvus.embedded.scan import BLOCK, QUERY_VECTORS, scores
 from colmilvus.embedded.vectors import Column, Record, VectorStore
 from colmilvus.entity import Metric
 from colmilvus.maxsim import maxsim
@@ -30,7 +30,7 @@ def draw(seed: int, number: int, most: int, dim: int) -> list[np.ndarray]:
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize(
     ("number", "most", "dim", "taken"),
-    [(1, 1, 2, 1.0), (300, 5, 16, 1.0), (300, 5, 16, 0.3), (40, 900, 8, 0.5), (6, BLOCK, 4, 1.0), (30, RUN, 4, 0.8)],
+    [(1, 1, 2, 1.0), (300, 5, 16, 1.0), (300, 5, 16, 0.3), (40, 900, 8, 0.5), (6, BLOCK, 4, 1.0), (30, 1024, 4, 0.8)],
 )
 def test_scores_are_those_of_maxsim(
     tmp_path: Path, metric: Metric, number: int, most: int, dim: int, taken: float
@@ -38,7 +38,7 @@ def test_scores_are_those_of_maxsim(
     pages = draw(number, number, most, dim)
     rng = np.random.default_rng(7)
     rows = rng.permutation(number)[: max(1, int(number * taken))]
-    queries = [rng.normal(size=(n, dim)).astype(np.float32) for n in (1, 3, RUN + 5)]
+    queries = [rng.normal(size=(n, dim)).astype(np.float32) for n in (1, 3, QUERY_VECTORS + 5)]
     with closing(store_of(tmp_path, pages)) as store:
         found = scores(store, 0, rows, queries, metric)
     assert found.shape == (3, len(rows))

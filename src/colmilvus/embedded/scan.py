@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,14 +15,14 @@ from colmilvus.embedded.vectors import VectorStore
 
 __all__ = ["scores"]
 
-BLOCK = 8192
-RUN = 1024
+BLOCK = 6400
+"""Vectors that are multiplied at once: as fast as it gets where a cache of some MiB holds them."""
+QUERY_VECTORS = 1024
 CELLS = 8 << 20
 CHECKED = 16
 LARGE = 1e37
 SMALL = 1e-30
 ROUNDED = 2**-21
-ZERO = np.zeros(1, np.int64)
 
 Doubles = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -68,7 +68,7 @@ def scores(
 def _groups(queries: Sequence[NDArray[Any]]) -> Iterator[tuple[int, int]]:
     first, total = 0, 0
     for i, query in enumerate(queries):
-        if i > first and total + len(query) > RUN:
+        if i > first and total + len(query) > QUERY_VECTORS:
             yield first, i
             first, total = i, 0
         total += len(query)
@@ -154,62 +154,49 @@ class _Compare:
         order = np.lexsort((starts, segments))
         segments, starts, counts = segments[order], starts[order], counts[order]
         height = max(1, min(BLOCK, CELLS // (len(queries.wide) * processors())))
-        self.chunks = [
-            Chunk(order[part], segments[part], starts[part], counts[part])
-            for part in _cut(segments, starts, counts, height)
-        ]
+        self.chunks = [Chunk(order[part], segments[part], starts[part], counts[part]) for part in _cut(counts, height)]
         last = np.append(np.flatnonzero(segments[1:] != segments[:-1]), len(segments) - 1)
         ends = zip(segments[last].tolist(), (starts + counts)[last].tolist(), strict=True)
         self._matrices = {segment: store.matrix(segment, column, end) for segment, end in ends}
+        self._shape = (max(int(chunk.counts.sum()) for chunk in self.chunks), store.columns[column].dim)
+        self._buffers: deque[NDArray[np.float32]] = deque()
 
     def __call__(self, chunk: Chunk) -> None:
-        if len(chunk.positions) == 1:
-            matrix, lengths = self._matrices[int(chunk.segments[0])]
-            which = slice(int(chunk.starts[0]), int(chunk.starts[0] + chunk.counts[0]))
-            vectors, norms, starts = matrix[which], lengths[which], ZERO
-        else:
-            vectors, norms = (np.concatenate(parts) if len(parts) > 1 else parts[0] for parts in self._parts(chunk))
-            starts = np.cumsum(chunk.counts) - chunk.counts
-        block = Block(starts, np.asarray(vectors, np.float32), norms)
+        try:
+            buffer = self._buffers.pop()
+        except IndexError:
+            buffer = np.empty(self._shape, np.float32)
+        block = self._gathered(chunk, buffer)
         with np.errstate(over="ignore"):
             self._found[:, chunk.positions] = self._queries.scores(block)
+        self._buffers.append(buffer)
 
-    def _parts(self, chunk: Chunk) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
-        """The vectors and the norms of a chunk in each of the segments: as they lie there, or copied out of gaps."""
-        edges = np.flatnonzero(chunk.segments[1:] != chunk.segments[:-1]) + 1
-        vectors, norms = [], []
-        for begin, end in pairwise([0, *edges.tolist(), len(chunk.segments)]):
-            starts, counts = chunk.starts[begin:end], chunk.counts[begin:end]
-            first, last, total = int(starts[0]), int(starts[-1] + counts[-1]), int(counts.sum())
-            which: Any = slice(first, last)
-            if last - first > total:
-                which = np.repeat(starts - (np.cumsum(counts) - counts), counts) + np.arange(total)
-            matrix, lengths = self._matrices[int(chunk.segments[begin])]
-            vectors.append(matrix[which])
-            norms.append(lengths[which])
-        return vectors, norms
+    def _gathered(self, chunk: Chunk, buffer: NDArray[np.float32]) -> Block:
+        """The records of a chunk, copied out of their segments, end to end."""
+        # BLAS is faster for it: it reads a cache then, and not memory, in leaps of a row.
+        norms = np.empty(int(chunk.counts.sum()), np.float32)
+        begin = 0
+        for segment, start, count in _runs(chunk):
+            vectors, lengths = self._matrices[segment]
+            buffer[begin : begin + count] = vectors[start : start + count]
+            norms[begin : begin + count] = lengths[start : start + count]
+            begin += count
+        return Block(np.cumsum(chunk.counts) - chunk.counts, buffer[:begin], norms)
 
 
-def _cut(segments: Integers, starts: Integers, counts: Integers, height: int) -> Iterator[slice]:
-    """Cut sorted records into chunks of about ``height`` vectors.
+def _runs(chunk: Chunk) -> Iterator[tuple[int, int, int]]:
+    """Segment, first vector and number of vectors of what lies in one piece."""
+    follows = (chunk.segments[1:] == chunk.segments[:-1]) & (chunk.starts[1:] == chunk.starts[:-1] + chunk.counts[:-1])
+    first = np.append(0, np.flatnonzero(~follows) + 1)
+    lengths = np.add.reduceat(chunk.counts, first)
+    return zip(chunk.segments[first].tolist(), chunk.starts[first].tolist(), lengths.tolist(), strict=True)
 
-    A long unbroken run becomes chunks of its own, read in place; short runs share a chunk, whose vectors are copied.
-    """
-    breaks = np.flatnonzero((segments[1:] != segments[:-1]) | (starts[1:] != starts[:-1] + counts[:-1])) + 1
-    edges = [0, *breaks.tolist(), len(segments)]
+
+def _cut(counts: Integers, height: int) -> Iterator[slice]:
+    """Cut records into chunks of about ``height`` vectors."""
     totals = np.concatenate([[0], np.cumsum(counts)])
-    first = 0
-    for begin, end in pairwise(edges):
-        if totals[end] - totals[begin] >= RUN:
-            yield from _split(totals, first, begin, height)
-            yield from _split(totals, begin, end, height)
-            first = end
-    yield from _split(totals, first, len(segments), height)
-
-
-def _split(totals: Integers, begin: int, end: int, height: int) -> Iterator[slice]:
-    while begin < end:
-        stop = int(np.searchsorted(totals, totals[begin] + height, side="right")) - 1
-        stop = min(max(stop, begin + 1), end)
+    begin = 0
+    while begin < len(counts):
+        stop = max(begin + 1, int(np.searchsorted(totals, totals[begin] + height, side="right")) - 1)
         yield slice(begin, stop)
         begin = stop
