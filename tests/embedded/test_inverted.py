@@ -65,7 +65,7 @@ def oracle(query: NDArray[np.float32], pages: Pages, kind: Metric) -> NDArray[np
 
 def generation(folder: Path, pages: Pages, kind: Metric, parts: int = 1) -> Generation:
     vectors = [prepared(page, kind) for page in pages]
-    quantizer = Quantizer.train(kind, np.concatenate(vectors), 64)
+    quantizer = Quantizer.train(kind, np.concatenate(vectors), 64, lambda: None)
     written = []
     for part, numbers in enumerate(np.array_split(np.arange(len(pages)), parts)):
         coded = []
@@ -202,7 +202,7 @@ def test_any_dimension(tmp_path: Path, dim: int) -> None:
 
 
 def test_a_quantizer_comes_back_as_it_was(tmp_path: Path) -> None:
-    quantizer = Quantizer.train("L2", prepared(np.concatenate(draw(50)), "L2"), 16)
+    quantizer = Quantizer.train("L2", prepared(np.concatenate(draw(50)), "L2"), 16, lambda: None)
     quantizer.save(tmp_path / "q")
     found = Quantizer.load(tmp_path / "q")
     assert found.kind == "L2"

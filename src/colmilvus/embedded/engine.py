@@ -225,6 +225,7 @@ class Engine:
         self._line.end()
         if self._server is not None:
             self._server.stop(None)
+        self._database.rest()
 
     def lose(self) -> None:
         """End without a write, because the folder was removed or replaced."""

@@ -30,7 +30,6 @@ __all__ = ["USUAL_RATIO", "InvertedFile"]
 
 FEW = 1 << 18
 """So many vectors are compared exactly at once as soon as a filter leaves no more."""
-JOIN_SECONDS = 1
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
@@ -145,20 +144,16 @@ class InvertedFile:
             return False
         if isinstance(step, Discard):
             self.generation = None
-            with self._builder.writing:
-                if not self._ended.is_set():
-                    self._folder.discard()
+            self._folder.discard()
         else:
             self.generation = self._builder.take(step, self.generation)
         return True
 
     def close(self) -> None:
-        """Break off the step that is under way: no file is written any more, though the thread may learn to an end."""
+        """Break off the step that is under way, and wait for it, a second or two: faiss must not outlive Python."""
         self.leave()
         if self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join(JOIN_SECONDS)
-            with self._builder.writing:
-                pass
+            self._thread.join()
         self.generation = None
 
     def leave(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -35,8 +34,6 @@ class Builder:
         self._kind = kind
         self._limits = limits
         self._stopped = stopped
-        self.writing = threading.Lock()
-        """Held while files are written; who sets ``stopped`` and then holds it once can be sure that none will be."""
 
     def take(self, step: Rebuild | Encode | Merge, generation: Generation | None) -> Generation:
         """The generation after this step, written to disk. Raises BrokenOff, OSError."""
@@ -47,21 +44,17 @@ class Builder:
         else:
             kept = tuple(part for part in generation.parts if part not in step.parts)
             found = _with(generation, kept + self._merged(step.parts, generation.quantizer))
-        with self.writing:
-            self.go_on()
-            self._folder.commit(found)
+        self.go_on()
+        self._folder.commit(found)
         return found
 
     def _rebuilt(self) -> Generation:
         live = self._records.found()
         lists = lists_for(live.vectors)
-        sample = self._records.sample(live, self._kind, lists)
-        self.go_on()
-        quantizer = Quantizer.train(self._kind, sample, lists, subspace=self._records.subspace)
+        sample = self._records.sample(live, self._kind, lists, self.go_on)
+        quantizer = Quantizer.train(self._kind, sample, lists, self.go_on, subspace=self._records.subspace)
         del sample
-        with self.writing:
-            self.go_on()
-            name = self._folder.save_quantizer(quantizer)
+        name = self._folder.save_quantizer(quantizer)
         numbers = (live.vectors, len(live.rows), int(live.rows.max(initial=-1)))
         return Generation(name, quantizer, *numbers, tuple(self._parts(live, quantizer)))
 
@@ -94,9 +87,7 @@ class Builder:
         return (self._written(rows, quantizer, merged(parts, positions)),)
 
     def _written(self, rows: NDArray[Any], quantizer: Quantizer, codes: Iterable[Codes]) -> Lists:
-        with self.writing:
-            self.go_on()
-            return Lists.write(self._folder.free_part(), rows, quantizer.shape, self._portions(codes))
+        return Lists.write(self._folder.free_part(), rows, quantizer.shape, self._portions(codes))
 
     def _portions(self, codes: Iterable[Codes]) -> Iterator[Codes]:
         for some in codes:

@@ -99,7 +99,8 @@ class Lists:
             raise Damaged(f"{path}: {error}") from error
         found = cls(path, rows, bounds, codes, members, (int(checks[0]), int(checks[1])), (first, second))
         for number in found.files:
-            weakref.finalize(found, os.close, number)
+            # Not when Python ends: the engine, which ends then as well, may still be reading.
+            weakref.finalize(found, os.close, number).atexit = False
         return found
 
     def require(self) -> None:

@@ -8,7 +8,7 @@ dimensions. Centroids are found in two levels, so that training and assigning co
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -67,19 +67,29 @@ class Quantizer:
         return self.lists, self.code_size
 
     @classmethod
-    def train(cls, kind: str, sample: Floats, lists: int, *, subspace: int = SUBSPACE, seed: int = 0) -> Quantizer:
-        """Learn about ``lists`` centroids and the codewords from a sample ``(n, width)`` of prepared vectors."""
+    def train(
+        cls,
+        kind: str,
+        sample: Floats,
+        lists: int,
+        go_on: Callable[[], None],
+        *,
+        subspace: int = SUBSPACE,
+        seed: int = 0,
+    ) -> Quantizer:
+        """Learn about ``lists`` centroids and the codewords from a sample ``(n, width)`` of prepared vectors.
+
+        Raises what ``go_on`` does, which is called every second or so.
+        """
         groups = _centroids(sample, max(1, round(np.sqrt(lists))), seed)
-        centroids = _children(sample, groups, lists, seed)
+        centroids = _children(sample, groups, lists, seed, go_on)
         found = cls(kind, groups, centroids, np.zeros((sample.shape[1] // subspace, 256, subspace), np.float32))
         part = sample[np.random.default_rng(seed).permutation(len(sample))[: 256 * VECTORS_A_CODEWORD]]
-        product = faiss.ProductQuantizer(found.width, found.code_size, BITS)
-        product.cp.niter = ROUNDS
-        product.cp.seed = seed + 1
-        product.cp.min_points_per_centroid = 1
-        product.train(np.ascontiguousarray(part - centroids[found.assign(part)]))
-        codewords = faiss.vector_to_array(product.centroids).reshape(found.codewords.shape)
-        return cls(kind, groups, centroids, codewords)
+        part -= centroids[found.assign(part)]
+        for number, codewords in enumerate(found.codewords):
+            go_on()
+            codewords[:] = _codewords(part[:, number * subspace : (number + 1) * subspace], seed)
+        return found
 
     def prepare(self, vectors: NDArray[Any]) -> Floats:
         """Vectors ``(n, dim)`` of any float type as they are compared here: ``(n, width)``."""
@@ -192,13 +202,23 @@ def _centroids(sample: Floats, number: int, seed: int) -> Floats:
     return np.asarray(means.centroids, np.float32)
 
 
-def _children(sample: Floats, groups: Floats, lists: int, seed: int) -> Floats:
+def _codewords(residuals: Floats, seed: int) -> Floats:
+    product = faiss.ProductQuantizer(residuals.shape[1], 1, BITS)
+    product.cp.niter = ROUNDS
+    product.cp.seed = seed + 1
+    product.cp.min_points_per_centroid = 1
+    product.train(np.ascontiguousarray(residuals))
+    return np.asarray(faiss.vector_to_array(product.centroids).reshape(256, -1), np.float32)
+
+
+def _children(sample: Floats, groups: Floats, lists: int, seed: int, go_on: Callable[[], None]) -> Floats:
     """The centroids within each group, as many as its share of the sample has earned."""
     base = faiss.IndexFlatL2(sample.shape[1])
     base.add(groups)
     of_group = base.search(sample, 1)[1][:, 0]
     found = []
     for group in range(len(groups)):
+        go_on()
         part = np.ascontiguousarray(sample[of_group == group])
         if len(part):
             found.append(_centroids(part, max(1, round(lists * len(part) / len(sample))), seed))

@@ -84,8 +84,11 @@ class Records:
         described = rows_of(rows, self.checks(numbers).tolist(), counts)
         return Portion(np.concatenate(vectors), np.repeat(np.arange(len(rows)), counts), described)
 
-    def sample(self, live: Live, kind: str, lists: int, *, seed: int = 0) -> Floats:
-        """Prepared vectors ``(n, width)`` of records drawn at random, to learn so many lists from."""
+    def sample(self, live: Live, kind: str, lists: int, go_on: Callable[[], None], *, seed: int = 0) -> Floats:
+        """Prepared vectors ``(n, width)`` of records drawn at random, to learn so many lists from.
+
+        Raises what ``go_on`` does, which is called before each record.
+        """
         random = np.random.default_rng(seed)
         drawn = np.sort(random.permutation(len(live.rows))[:SAMPLED_RECORDS])
         total = int(live.counts[drawn].sum())
@@ -96,6 +99,7 @@ class Records:
             size = int(share * count + random.random())
             if not size:
                 continue
+            go_on()
             with self.store.reading():
                 try:
                     vectors = self.store.vectors(int(live.rows[at]), self.column)

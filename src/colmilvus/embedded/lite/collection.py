@@ -155,9 +155,13 @@ class EngineCollection(SafeCollection):
     def _indexed_filter_plan(self, compiled_filter: Any) -> None:
         """Milvus Lite's indexes on scalars answer its own filters only, and Arrow is as fast."""
 
-    def close(self) -> None:
+    def rest(self) -> None:
+        """Let no inverted file follow any more."""
         for inverted in tuple(self._inverted.values()):
             inverted.close()
+
+    def close(self) -> None:
+        self.rest()
         super().close()
         for store in self.stores.values():
             store.close()

@@ -331,6 +331,12 @@ class EngineDatabase(MilvusLite):  # type: ignore[misc]  # Milvus Lite has no ty
             return held is not None and os.path.samestat(os.fstat(held), Path(self._lock_path).stat())
         return False
 
+    def rest(self) -> None:
+        """Do no work in the background any more; a thread in a library's code must not outlive Python."""
+        self._housekeeping.stop(wait=True)
+        for collection in tuple(self._collections.values()):
+            collection.rest()
+
     def leave(self) -> None:
         """Hold the folder no longer and write nothing: it is another's now, or the process's forked from."""
         self._housekeeping.stop(wait=False)
