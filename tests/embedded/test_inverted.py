@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import time
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from pymilvus.client.embedding_list import EmbeddingList
 
 from colmilvus import maxsim
 from colmilvus.embedded import connect
-from colmilvus.embedded.inverted import plan
+from colmilvus.embedded.inverted import plan, probe
 from colmilvus.embedded.inverted.candidates import best
 from colmilvus.embedded.inverted.generation import Generation
 from colmilvus.embedded.inverted.lists import Codes, Lists, rows_of
@@ -78,8 +79,14 @@ def generation(folder: Path, pages: Pages, kind: Metric, parts: int = 1) -> Gene
     return Generation("q", quantizer, sum(map(len, pages)), len(pages), len(pages), tuple(written))
 
 
-@pytest.mark.parametrize("kind", ["COSINE", "IP", "L2"])
-def test_candidates_hold_the_best(tmp_path: Path, kind: Metric) -> None:
+@pytest.mark.parametrize(
+    ("kind", "levels"),
+    [("COSINE", (5_000, 100_000)), ("IP", (5_000, 100_000)), ("L2", (5_000, 100_000)), ("COSINE", (400, 6_000))],
+)
+def test_candidates_hold_the_best(
+    tmp_path: Path, kind: Metric, levels: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probe, "LEVELS", levels)
     pages = draw(900)
     made = generation(tmp_path, pages, kind, parts=3)
     sign = -1 if kind == "L2" else 1
@@ -99,7 +106,7 @@ def test_candidates_hold_the_best(tmp_path: Path, kind: Metric) -> None:
         compared.append(len(asked))
         assert len(asked) == len(set(asked))
     assert np.mean(recalls) >= 0.97
-    assert np.mean(compared) < len(pages) / 3
+    assert np.mean(compared) < len(pages) / 2
 
 
 @pytest.mark.parametrize("kind", ["COSINE", "IP", "L2"])
@@ -108,14 +115,38 @@ def test_estimates_of_all_lists_differ_from_maxsim_by_the_codes_alone(tmp_path: 
     made = generation(tmp_path, pages, kind)
     rows, sign = np.arange(len(pages)), -1 if kind == "L2" else 1
     for query in queries(pages, 5):
-        probe = Probe(made, query, rows)
-        while not probe.deepest:
-            probe.deepen()
-        estimates, unmet = probe.estimates()
+        looking = Probe(made, query, rows)
+        while looking.deeper(len(rows)) < math.inf:
+            looking.look_deeper(rows)
+        estimates, unmet = looking.estimates()
         assert not unmet.any()
         seen = oracle(prepared(query, kind), decoded(made), "L2" if kind == "L2" else "IP")
         np.testing.assert_allclose(sign * estimates, seen, rtol=1e-4, atol=1e-3)
         assert np.corrcoef(seen, oracle(query, pages, kind))[0, 1] > 0.9
+
+
+@pytest.mark.parametrize("kind", ["COSINE", "L2"])
+def test_looking_deeper_betters_the_estimates_of_the_records_it_is_done_for(
+    tmp_path: Path, kind: Metric, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probe, "LEVELS", (100, 2_000))
+    pages = draw(200)
+    made = generation(tmp_path, pages, kind, parts=3)
+    rows = np.flatnonzero(np.arange(len(pages)) % 7)  # some that a filter leaves
+    for query in queries(pages, 5):
+        exact = (-1 if kind == "L2" else 1) * oracle(query, pages, kind)[rows]
+        whole, some = Probe(made, query, rows), Probe(made, query, rows)
+        before, unmet = some.estimates()
+        places = np.sort(np.random.default_rng(1).permutation(len(rows))[:30])
+        assert some.deeper(len(places)) < whole.deeper(len(rows)) < math.inf
+        whole.look_deeper(np.arange(len(rows)))
+        some.look_deeper(places)
+        assert some.deeper(len(places)) == math.inf
+        after, left = some.estimates()
+        np.testing.assert_array_equal(after[places], whole.estimates()[0][places])
+        np.testing.assert_array_equal(np.delete(after, places), np.delete(before, places))
+        assert left[places].sum() < unmet[places].sum()
+        assert np.std((exact - after)[places]) < np.std((exact - before)[places])
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc")

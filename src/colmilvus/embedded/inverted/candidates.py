@@ -2,7 +2,7 @@
 
 The records that look best are compared exactly, first few, then more, best first, until those that are left are not
 expected to have a share in the answer, by the errors of the estimates so far. Where many would have to be compared,
-more lists are looked into first, if that costs less.
+more lists are looked into for those first, if that costs less.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ FIRST = 16
 MOST = 4000
 STEP = 64
 LEARNT_FROM = 16
-MISSED = 0.003
+MISSED = 0.001
 """The share of the answer that may be missed, as expected by the errors of estimates."""
-WIDENED = 1.3
+WIDENED = 1.5
 """How much wider than the errors seen so far those to come are taken to be."""
 FAR = 5.0
 """So many deviations away the chance is next to nothing, ten thousand times over."""
-CODES_A_VECTOR = 0.05
+CODES_A_VECTOR = 0.1
 """Codes that may be scored for each vector of a candidate and of the query, so that fewer have to be compared."""
 
 Floats = NDArray[np.float32]
@@ -66,8 +66,8 @@ class _Search:
         self._others = others
         self._count = count
         self._first, self._most = (max(count, int(scale * (number + 2 * count))) for number in (FIRST, MOST))
-        probe.deepen()
         self._estimates, self._unmet = probe.estimates()
+        self._left = np.ones(len(self._estimates), np.bool_)
         self.compared = np.zeros(len(self._estimates), np.bool_)
         self.values = np.zeros(len(self._estimates), np.float32)
 
@@ -76,13 +76,13 @@ class _Search:
         while len(chosen):
             self.values[chosen] = exact(chosen)
             self.compared[chosen] = True
-            left = self._most - int(self.compared.sum())
+            done = int(self.compared.sum())
+            left = self._most - done
             hopeful = self._hopeful()
-            while self._deeper(min(len(hopeful), left)):
-                self._probe.deepen()
-                self._estimates, self._unmet = self._probe.estimates()
+            while self._pays_to_narrow(min(len(hopeful), left)):
+                self._narrow(hopeful)
                 hopeful = self._hopeful()
-            chosen = hopeful[: max(0, min(STEP, left))]
+            chosen = hopeful[: max(0, min(max(STEP, done // 4), left))]
 
     def _beginning(self) -> Integers:
         """The records with the best estimates, and a few others, to learn about errors from."""
@@ -90,12 +90,17 @@ class _Search:
         rest = order[self._first :]
         return np.concatenate([order[: self._first], rest[:: max(1, len(rest) // LEARNT_FROM)][:LEARNT_FROM]])
 
-    def _deeper(self, hopeful: int) -> bool:
-        """Whether to look into twice as many lists costs less than what it may save."""
+    def _pays_to_narrow(self, hopeful: int) -> bool:
+        """Whether it costs less to look into more lists for these records than what it may save."""
         probe = self._probe
-        if probe.deepest:
-            return False
-        return hopeful * probe.vectors_a_record * probe.width * CODES_A_VECTOR > probe.scored
+        return hopeful * probe.vectors_a_record * probe.width * CODES_A_VECTOR > probe.deeper(hopeful)
+
+    def _narrow(self, hopeful: Integers) -> None:
+        """Give up all records but these and those compared, which teach how far off the better estimates are."""
+        self._left[:] = self.compared
+        self._left[hopeful] = True
+        self._probe.look_deeper(np.flatnonzero(self._left))
+        self._estimates, self._unmet = self._probe.estimates()
 
     def _hopeful(self) -> Integers:
         """The records to compare, best first, so that not much of the answer is expected among those left."""
@@ -107,12 +112,12 @@ class _Search:
         terms = np.hstack([np.ones((len(known), 1)), self._unmet])
         taught = np.flatnonzero(known & np.isfinite(self.values))
         if not len(taught):
-            return np.flatnonzero(~known)
+            return np.flatnonzero(self._left & ~known)
         errors = (self.values - self._estimates)[taught]
         weights = np.linalg.lstsq(terms[taught], errors, rcond=None)[0]
         spread = WIDENED * float((errors - terms[taught] @ weights).std()) + 1e-6
         lacking = (threshold - (self._estimates + terms @ weights)) / spread
-        order = np.flatnonzero(~known & ~(lacking >= FAR))
+        order = np.flatnonzero(self._left & ~known & ~(lacking >= FAR))
         order = order[np.argsort(lacking[order], kind="stable")]
         chances = _chance(lacking[order])
         left = np.cumsum(chances[::-1])[::-1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,13 +11,16 @@ from numpy.typing import NDArray
 
 from colmilvus.embedded.inverted.generation import Generation
 from colmilvus.embedded.inverted.lists import Lists
-from colmilvus.embedded.parallel import one_blas_thread
+from colmilvus.embedded.parallel import each, one_blas_thread
 
 __all__ = ["Probe"]
 
-FIRST = 5_000
+LEVELS = (5_000, 100_000)
+"""Among so many vectors, the nearest by their lists, records are looked for by codes: first all, then the best."""
 GUESSED = 100_000
-"""Among so many vectors, the nearest by their lists, records are looked for, in all but the first without codes."""
+"""Among so many vectors records are looked for by the lists alone."""
+MEMBER = 0.1
+"""The work of a vector of a record that is not looked for, by that of scoring a code."""
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
@@ -44,21 +48,24 @@ class Probe:
         self._best = np.full(shape, -np.inf, np.float32)
         self._guesses = np.empty(shape, np.float32)
         self._guessed = np.zeros(shape, np.bool_)
-        self._ranked = np.zeros((len(self._queries), self._lists_with(GUESSED)), np.int64)
-        self.scored = 0
+        self._levels = sorted({self._lists_with(vectors) for vectors in LEVELS})
+        self._ranked = np.zeros((len(self._queries), self._levels[-1]), np.int64)
         self._depth = 0
-        for number in range(len(self._queries)):
-            self._guess(number)
+        each(self._guess, range(len(self._queries)))
+        self._look(self._wanted)
 
     def _lists_with(self, vectors: int) -> int:
         """How many lists have so many vectors, about."""
         held = sum(len(part.members) for part in self._parts)
         return max(1, min(self._quantizer.lists, round(vectors * self._quantizer.lists / max(1, held))))
 
-    @property
-    def deepest(self) -> bool:
-        """Whether it has looked into as many lists as it ever does."""
-        return self._depth >= self._ranked.shape[1]
+    def deeper(self, records: int) -> float:
+        """About how many codes' work it is to look deeper for so many records; infinite where it cannot be."""
+        if not self._levels:
+            return math.inf
+        members = sum(len(part.members) for part in self._parts) / self._quantizer.lists
+        share = records / max(1, self._best.shape[1])
+        return self.width * (self._levels[0] - self._depth) * members * (MEMBER + share)
 
     @property
     def width(self) -> int:
@@ -71,40 +78,47 @@ class Probe:
         rows = sum(len(part.rows) for part in self._parts)
         return sum(len(part.members) for part in self._parts) / max(1, rows)
 
-    def deepen(self) -> None:
-        """Look into the first lists of each query vector, and then into twice as many as before."""
-        before = self._depth
-        self._depth = min(2 * before or self._lists_with(FIRST), self._ranked.shape[1])
-        self.scored += sum(self._look(number, before, self._depth) for number in range(len(self._queries)))
+    def look_deeper(self, places: Integers) -> None:
+        """Look for the records at these places into many more lists; the estimates of others stay as they are."""
+        among = np.zeros(self._best.shape[1], np.bool_)
+        among[places] = True
+        self._look([wanted.among(among) for wanted in self._wanted])
+
+    def _look(self, wanted: list[_Wanted]) -> None:
+        before, self._depth = self._depth, self._levels.pop(0)
+        each(lambda number: self._look_for(number, wanted, before, self._depth), range(len(self._queries)))
 
     def _guess(self, number: int) -> None:
         """Rank the lists for one query vector, and take how near they come for how near their members do."""
         near = self._nearness[number]
         lists = np.arange(len(near))
-        size = self._ranked.shape[1]
+        size, guessed = self._ranked.shape[1], self._lists_with(GUESSED)
         if size < len(near):
             lists = np.argpartition(-near, size)[: size + 1]
         lists = lists[np.argsort(-near[lists], kind="stable")]
         self._ranked[number] = lists[:size]
         guesses = np.full(self._best.shape[1], -np.inf, np.float32)
+        farthest_first = lists[:guessed][::-1]
         for wanted in self._wanted:
-            members, counts = wanted.members(lists[:size])
-            wanted.raise_to(guesses, members, np.repeat(near[lists[:size]], counts))
+            members, counts = wanted.members(farthest_first)
+            of_rows = np.full(len(wanted.wanted), -np.inf, np.float32)
+            # The last of what is assigned to a row stays; unlike maximum.at, threads do this side by side.
+            of_rows[members.astype(np.int64)] = np.repeat(near[farthest_first], counts)
+            wanted.raise_to(guesses, of_rows)
         self._guessed[number] = guesses > -np.inf
-        self._guesses[number] = np.maximum(guesses, near[lists[-1]])
+        self._guesses[number] = np.maximum(guesses, near[lists[min(guessed, len(lists) - 1)]])
 
-    def _look(self, number: int, before: int, depth: int) -> int:
-        """Look into the lists of one query vector; returns how many codes were scored."""
+    def _look_for(self, number: int, wanted: list[_Wanted], before: int, depth: int) -> None:
+        """Look into the lists of one query vector."""
         near = self._nearness[number]
         lists = self._ranked[number, before:depth]
-        scored = 0
         with self._quantizer.scanner(self._queries[number]) as scanner:
-            for wanted in self._wanted:
-                codes, members, counts = wanted.codes(lists)
+            for part in wanted:
+                codes, members, counts = part.codes(lists)
                 if len(members):
-                    wanted.raise_to(self._best[number], members, scanner(codes, lists, counts, near[lists]))
-                scored += len(members)
-        return scored
+                    of_rows = np.full(len(part.wanted), -np.inf, np.float32)
+                    np.maximum.at(of_rows, members, scanner(codes, lists, counts, near[lists]))
+                    part.raise_to(self._best[number], of_rows)
 
     def estimates(self) -> tuple[Floats, Floats]:
         """The estimated MaxSim of every record, for "L2" its negative, and what an error of it may depend on.
@@ -132,20 +146,28 @@ class _Wanted:
         wanted = places >= 0
         return cls(part, wanted, np.flatnonzero(wanted), places[wanted])
 
-    def members(self, lists: Integers) -> tuple[Integers, Integers]:
+    def among(self, places: NDArray[np.bool_]) -> _Wanted:
+        """The same part, with those of its wanted rows that are at one of these places."""
+        keep = places[self.places]
+        wanted = np.zeros(len(self.wanted), np.bool_)
+        wanted[self.rows[keep]] = True
+        return _Wanted(self.part, wanted, self.rows[keep], self.places[keep])
+
+    def members(self, lists: Integers) -> tuple[NDArray[Any], Integers]:
         """The rows of everything in the lists, wanted or not, and how many each list has."""
         counts = self.part.bounds[lists + 1] - self.part.bounds[lists]
-        return self._within(self.part.members, lists).astype(np.int64), counts
+        return self._within(self.part.members, lists), counts
 
-    def codes(self, lists: Integers) -> tuple[NDArray[np.uint8], Integers, Integers]:
-        """The codes in the lists, their rows, and how many each list has: of rows that are wanted only."""
-        codes = self._within(self.part.codes, lists)
+    def codes(self, lists: Integers) -> tuple[NDArray[np.uint8], NDArray[Any], Integers]:
+        """The codes in the lists, their rows, and how many each list has; where few rows are wanted, of these only."""
         members, counts = self.members(lists)
-        if len(self.rows) == len(self.wanted):
-            return codes, members, counts
-        keep = self.wanted[members]
-        of_list = np.repeat(np.arange(len(lists)), counts)[keep]
-        return codes[keep], members[keep], np.bincount(of_list, minlength=len(lists))
+        if 2 * len(self.rows) > len(self.wanted):
+            return self._within(self.part.codes, lists), members, counts
+        kept = np.flatnonzero(self.wanted[members])
+        ends = np.cumsum(counts)
+        found = np.diff(np.searchsorted(kept, ends), prepend=0)
+        places = kept + np.repeat(self.part.bounds[lists] - (ends - counts), found)
+        return np.take(self.part.codes, places, axis=0), members[kept], found
 
     def _within(self, array: NDArray[Any], lists: Integers) -> NDArray[Any]:
         """What an array of the part has for these lists, one after the other."""
@@ -153,8 +175,6 @@ class _Wanted:
         runs = zip(bounds[lists].tolist(), bounds[lists + 1].tolist(), strict=True)
         return np.concatenate([array[begin:end] for begin, end in runs])
 
-    def raise_to(self, best: Floats, members: Integers, scores: Floats) -> None:
-        """Let what is best at each place be at least the scores of its row."""
-        of_rows = np.full(len(self.wanted), -np.inf, np.float32)
-        np.maximum.at(of_rows, members, scores)
+    def raise_to(self, best: Floats, of_rows: Floats) -> None:
+        """Let what is best at each place be at least what its row of the part has."""
         best[self.places] = np.maximum(best[self.places], of_rows[self.rows])
