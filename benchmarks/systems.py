@@ -217,10 +217,18 @@ class MilvusLite:
     def build(self, pages: Vectors, first: int) -> None:
         if not first:
             self._retriever.create_collection()
+            self._make_an_index_to_drop()
             self._retriever.create_index()
             self._retriever.create_scalar_index()
         for number, page in enumerate(pages, start=first):
             self._retriever.insert({"colbert_vecs": page, "doc_id": number, "filepath": f"{number}.png"})
+
+    def _make_an_index_to_drop(self) -> None:
+        """The tutorial drops an index before it makes one, which Milvus Lite, unlike a server, refuses without one."""
+        client = self._retriever.client
+        params = client.prepare_index_params()
+        params.add_index(field_name="vector", index_name="vector_index", index_type="FLAT", metric_type="IP")
+        client.create_index("pages", params)
 
     def search(self, query: Vectors, k: int, _setting: Setting, /) -> list[int]:
         return [number for _, number in self._retriever.search(query, k)]
