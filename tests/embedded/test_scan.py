@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from colmilvus.embedded.scan import BLOCK, QUERY_VECTORS, scores
+from colmilvus.embedded import scan
+from colmilvus.embedded.scan import QUERY_VECTORS, scores
 from colmilvus.embedded.vectors import Column, Record, VectorStore
 from colmilvus.entity import Metric
 from colmilvus.maxsim import maxsim
@@ -27,14 +28,23 @@ def draw(seed: int, number: int, most: int, dim: int) -> list[np.ndarray]:
     return [rng.normal(size=(int(rng.integers(1, most + 1)), dim)).astype(np.float32) for _ in range(number)]
 
 
+@pytest.mark.parametrize("block", [100, 4000, scan.BLOCK_BYTES // 4])
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize(
     ("number", "most", "dim", "taken"),
-    [(1, 1, 2, 1.0), (300, 5, 16, 1.0), (300, 5, 16, 0.3), (40, 900, 8, 0.5), (6, BLOCK, 4, 1.0), (30, 1024, 4, 0.8)],
+    [(1, 1, 2, 1.0), (300, 5, 16, 1.0), (300, 5, 16, 0.3), (40, 900, 8, 0.5), (6, 4096, 4, 1.0), (30, 1024, 4, 0.8)],
 )
 def test_scores_are_those_of_maxsim(
-    tmp_path: Path, metric: Metric, number: int, most: int, dim: int, taken: float
+    tmp_path: Path,
+    metric: Metric,
+    number: int,
+    most: int,
+    dim: int,
+    taken: float,
+    block: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(scan, "BLOCK_BYTES", 4 * block)  # numbers of float32
     pages = draw(number, number, most, dim)
     rng = np.random.default_rng(7)
     rows = rng.permutation(number)[: max(1, int(number * taken))]

@@ -212,6 +212,7 @@ class Engine:
         if self.in_place():
             self._database.close()
         else:
+            self._database.rest()
             self._database.leave()
 
     def in_place(self) -> bool:

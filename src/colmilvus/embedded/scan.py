@@ -15,14 +15,15 @@ from colmilvus.embedded.vectors import VectorStore
 
 __all__ = ["scores"]
 
-BLOCK = 6400
-"""Vectors that are multiplied at once: as fast as it gets where a cache of some MiB holds them."""
+BLOCK_BYTES = 13 << 18
+"""So much of vectors is multiplied at once: as fast as it gets where a cache of some MiB holds them."""
 QUERY_VECTORS = 1024
 CELLS = 8 << 20
 CHECKED = 16
 LARGE = 1e37
 SMALL = 1e-30
 ROUNDED = 2**-21
+ZERO = np.zeros(1, np.int64)
 
 Doubles = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -153,23 +154,36 @@ class _Compare:
         segments, starts, counts = store.locate(rows)
         order = np.lexsort((starts, segments))
         segments, starts, counts = segments[order], starts[order], counts[order]
-        height = max(1, min(BLOCK, CELLS // (len(queries.wide) * processors())))
+        dim = store.columns[column].dim
+        height = max(1, min(BLOCK_BYTES // (4 * dim), CELLS // (len(queries.wide) * processors())))
         self.chunks = [Chunk(order[part], segments[part], starts[part], counts[part]) for part in _cut(counts, height)]
         last = np.append(np.flatnonzero(segments[1:] != segments[:-1]), len(segments) - 1)
         ends = zip(segments[last].tolist(), (starts + counts)[last].tolist(), strict=True)
         self._matrices = {segment: store.matrix(segment, column, end) for segment, end in ends}
-        self._shape = (max(int(chunk.counts.sum()) for chunk in self.chunks), store.columns[column].dim)
+        self._shape = (min(height, int(counts.sum())), dim)
         self._buffers: deque[NDArray[np.float32]] = deque()
 
     def __call__(self, chunk: Chunk) -> None:
+        if int(chunk.counts.sum()) > self._shape[0]:
+            self._compare(chunk, self._in_place(chunk))
+            return
         try:
             buffer = self._buffers.pop()
         except IndexError:
             buffer = np.empty(self._shape, np.float32)
-        block = self._gathered(chunk, buffer)
+        self._compare(chunk, self._gathered(chunk, buffer))
+        self._buffers.append(buffer)
+
+    def _compare(self, chunk: Chunk, block: Block) -> None:
         with np.errstate(over="ignore"):
             self._found[:, chunk.positions] = self._queries.scores(block)
-        self._buffers.append(buffer)
+
+    def _in_place(self, chunk: Chunk) -> Block:
+        """The one record of a chunk, which is too large to be copied."""
+        ((segment, start, count),) = _runs(chunk)
+        vectors, lengths = self._matrices[segment]
+        which = slice(start, start + count)
+        return Block(ZERO, np.asarray(vectors[which], np.float32), lengths[which])
 
     def _gathered(self, chunk: Chunk, buffer: NDArray[np.float32]) -> Block:
         """The records of a chunk, copied out of their segments, end to end."""

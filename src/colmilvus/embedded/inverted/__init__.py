@@ -143,6 +143,7 @@ class InvertedFile:
         if step is None:
             return False
         if isinstance(step, Discard):
+            self._builder.go_on()
             self.generation = None
             self._folder.discard()
         else:
@@ -152,8 +153,10 @@ class InvertedFile:
     def close(self) -> None:
         """Break off the step that is under way, and wait for it, a second or two: faiss must not outlive Python."""
         self.leave()
-        if self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join()
+        with self._start:
+            thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join()
         self.generation = None
 
     def leave(self) -> None:

@@ -54,6 +54,7 @@ class Builder:
         sample = self._records.sample(live, self._kind, lists, self.go_on)
         quantizer = Quantizer.train(self._kind, sample, lists, self.go_on, subspace=self._records.subspace)
         del sample
+        self.go_on()
         name = self._folder.save_quantizer(quantizer)
         numbers = (live.vectors, len(live.rows), int(live.rows.max(initial=-1)))
         return Generation(name, quantizer, *numbers, tuple(self._parts(live, quantizer)))
@@ -87,6 +88,7 @@ class Builder:
         return (self._written(rows, quantizer, merged(parts, positions)),)
 
     def _written(self, rows: NDArray[Any], quantizer: Quantizer, codes: Iterable[Codes]) -> Lists:
+        self.go_on()
         return Lists.write(self._folder.free_part(), rows, quantizer.shape, self._portions(codes))
 
     def _portions(self, codes: Iterable[Codes]) -> Iterator[Codes]:

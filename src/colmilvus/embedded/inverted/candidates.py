@@ -30,7 +30,7 @@ WIDENED = 1.5
 """How much wider than the errors seen so far those to come are taken to be."""
 FAR = 5.0
 """So many deviations away the chance is next to nothing, ten thousand times over."""
-CODES_A_VECTOR = 0.1
+CODES_A_VECTOR = 0.2
 """Codes that may be scored for each vector of a candidate and of the query, so that fewer have to be compared."""
 
 Floats = NDArray[np.float32]
@@ -77,12 +77,12 @@ class _Search:
             self.values[chosen] = exact(chosen)
             self.compared[chosen] = True
             done = int(self.compared.sum())
-            left = self._most - done
-            hopeful = self._hopeful()
-            while self._pays_to_narrow(min(len(hopeful), left)):
+            left = max(0, self._most - done)
+            hopeful = self._hopeful()[:left]
+            while self._pays_to_narrow(len(hopeful)):
                 self._narrow(hopeful)
-                hopeful = self._hopeful()
-            chosen = hopeful[: max(0, min(max(STEP, done // 4), left))]
+                hopeful = self._hopeful()[:left]
+            chosen = hopeful[: max(STEP, done // 4)]
 
     def _beginning(self) -> Integers:
         """The records with the best estimates, and a few others, to learn about errors from."""

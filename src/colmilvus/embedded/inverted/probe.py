@@ -64,7 +64,7 @@ class Probe:
         if not self._levels:
             return math.inf
         members = sum(len(part.members) for part in self._parts) / self._quantizer.lists
-        share = records / max(1, self._best.shape[1])
+        share = records / sum(len(part.rows) for part in self._parts)
         return self.width * (self._levels[0] - self._depth) * members * (MEMBER + share)
 
     @property

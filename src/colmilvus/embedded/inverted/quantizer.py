@@ -131,8 +131,10 @@ class Quantizer:
         except IndexError:
             found = Scanner(self._index)
         found.aim(query)
-        yield found
-        self._scanners.append(found)
+        try:
+            yield found
+        finally:
+            self._scanners.append(found)
 
     @cached_property
     def _scanners(self) -> deque[Scanner]:

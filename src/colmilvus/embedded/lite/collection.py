@@ -71,6 +71,7 @@ class EngineCollection(SafeCollection):
         super().begin()
         self._inverted: dict[str, InvertedFile] = {}
         self._inverted_lock = threading.Lock()
+        self._rests = False
 
     def begin_structs(self) -> None:
         """Read the schema, open the stores, and load what a server would hold loaded."""
@@ -156,7 +157,11 @@ class EngineCollection(SafeCollection):
         """Milvus Lite's indexes on scalars answer its own filters only, and Arrow is as fast."""
 
     def rest(self) -> None:
-        """Let no inverted file follow any more."""
+        """Do no work in the background any more, and wait a second or two for what is under way."""
+        for store in self.stores.values():
+            store.ending.set()
+        with self._inverted_lock:
+            self._rests = True
         for inverted in tuple(self._inverted.values()):
             inverted.close()
 
@@ -288,6 +293,8 @@ class EngineCollection(SafeCollection):
             return None
         with self._inverted_lock:
             found = self._inverted.get(vector.field)
+            if found is None and self._rests:
+                return None
             if found is None:
                 struct, kind = self.struct_of(vector), KINDS[metric]
                 store = self.stores[struct.name]

@@ -137,7 +137,7 @@ class EngineDatabase(MilvusLite):  # type: ignore[misc]  # Milvus Lite has no ty
 
     def close(self) -> None:
         """Flush and close every collection, and let the folder go."""
-        self._housekeeping.stop(wait=True)
+        self.rest()
         with self._guard:
             super().close()
 
@@ -333,9 +333,10 @@ class EngineDatabase(MilvusLite):  # type: ignore[misc]  # Milvus Lite has no ty
 
     def rest(self) -> None:
         """Do no work in the background any more; a thread in a library's code must not outlive Python."""
-        self._housekeeping.stop(wait=True)
+        self._housekeeping.stop(wait=False)
         for collection in tuple(self._collections.values()):
             collection.rest()
+        self._housekeeping.stop(wait=True)
 
     def leave(self) -> None:
         """Hold the folder no longer and write nothing: it is another's now, or the process's forked from."""

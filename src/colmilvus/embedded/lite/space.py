@@ -14,6 +14,7 @@ from colmilvus.embedded.durability import sync_files, sync_folder
 from colmilvus.embedded.lite.names import read_data_file, write_data_file
 from colmilvus.embedded.places import Integers
 from colmilvus.embedded.schema import row_field
+from colmilvus.embedded.vectors import StoreClosed
 
 if TYPE_CHECKING:
     from colmilvus.embedded.lite.collection import EngineCollection
@@ -48,6 +49,8 @@ class Space:
         """Give back what can be by now; whether nothing is left to do until something is written."""
         try:
             return self._give_back()
+        except StoreClosed:
+            return True
         except Exception as error:
             if self._collection.ended:
                 return True
