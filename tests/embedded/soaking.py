@@ -1,6 +1,7 @@
 """A writer with many threads that is killed at a random moment, and the check of what it leaves.
 
-Whatever can be small is small in the writer, so that a kill also meets flushes, compactions and the collector.
+Whatever can be small is small in the writer, so that a kill also meets flushes, compactions, the collector and the
+making of inverted files.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 from pymilvus import MilvusClient
 from pymilvus.client.utils import SciPyHelper
@@ -121,23 +123,35 @@ class Writer:
                 self.tell(("dropped", turn))
 
 
-def small() -> None:
-    """Let flushes, segments and what is worth collecting be small in this process."""
-    from milvus_lite.engine import collection
+# Flushes, segments and what is worth collecting.
+SMALL = {
+    "milvus_lite.engine.collection.MEMTABLE_MEMORY_LIMIT": 1 << 16,
+    "colmilvus.embedded.vectors.SEGMENT_BYTES": 1 << 16,
+    "colmilvus.embedded.collecting.LEAST_BYTES": 1 << 12,
+    "colmilvus.embedded.lite.space.LEAST_BYTES": 1 << 12,
+    "colmilvus.embedded.lite.space.LOG_BYTES": 1 << 14,
+    "colmilvus.embedded.lite.space.PAUSE_SECONDS": 0.01,
+    "colmilvus.embedded.lite.space.QUIET_SECONDS": 0.02,
+    "colmilvus.embedded.housekeeping.TICK_SECONDS": 0.01,
+}
+# From how many vectors on there is an inverted file, and how large its parts are.
+INVERTED = {
+    "colmilvus.embedded.inverted.plan.SCANNED_BYTES": 1 << 10,
+    "colmilvus.embedded.inverted.plan.PENDING": 8,
+    "colmilvus.embedded.inverted.plan.PART": 64,
+    "colmilvus.embedded.inverted.FEW": 16,
+}
 
-    from colmilvus.embedded import collecting, housekeeping, vectors
-    from colmilvus.embedded.lite import space
 
-    collection.MEMTABLE_MEMORY_LIMIT = 1 << 16
-    vectors.SEGMENT_BYTES = 1 << 16
-    collecting.LEAST_BYTES = space.LEAST_BYTES = 1 << 12
-    space.LOG_BYTES = 1 << 14
-    space.PAUSE_SECONDS, space.QUIET_SECONDS, housekeeping.TICK_SECONDS = 0.01, 0.02, 0.01
+def set_all(patch: pytest.MonkeyPatch, values: dict[str, Any]) -> None:
+    """Give constants of modules other values."""
+    for name, value in values.items():
+        patch.setattr(name, value)
 
 
 def write_until_killed(path: str, first: int, told: Connection) -> None:
     """Work in many threads, and tell what was acknowledged, until the process is killed."""
-    small()
+    set_all(pytest.MonkeyPatch(), SMALL | INVERTED)
     # Two threads that search for the first time would import it at once, and one of them fail.
     SciPyHelper._init()
     writer = Writer(path, first, told)
@@ -204,6 +218,11 @@ class Ledger:
 
     def check(self, path: Path) -> None:
         """Raise AssertionError where something acknowledged is missing, or anything is half there."""
+        with pytest.MonkeyPatch.context() as patch:
+            set_all(patch, INVERTED)
+            self._check(path)
+
+    def _check(self, path: Path) -> None:
         client = connect(path)
         if client.has_collection("pages"):
             self._check_pages(client)

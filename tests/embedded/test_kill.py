@@ -20,10 +20,13 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no 
 
 def test_everything_acknowledged_before_a_kill_is_there_and_nothing_is_half_there(tmp_path: Path) -> None:
     path, rng, ledger = tmp_path / "kb.db", random.Random(time.time_ns()), Ledger()
+    left = 0
     for turn in range(ROUNDS):
         ledger.note(one_round(path, turn * 1000, rng.randint(1, 40), rng.uniform(0, 0.05)))
+        left += any(path.rglob("*.codes"))
         ledger.check(path)
     assert ledger.events > ROUNDS * 10
+    assert left > ROUNDS / 4, "inverted files"
 
 
 def test_a_log_that_outlived_its_flush_is_not_read_again(tmp_path: Path) -> None:

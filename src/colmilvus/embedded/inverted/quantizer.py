@@ -205,6 +205,8 @@ def _centroids(sample: Floats, number: int, seed: int) -> Floats:
 
 
 def _codewords(residuals: Floats, seed: int) -> Floats:
+    if len(residuals) < 256:  # faiss learns from no fewer
+        residuals = np.resize(residuals, (256, residuals.shape[1]))
     product = faiss.ProductQuantizer(residuals.shape[1], 1, BITS)
     product.cp.niter = ROUNDS
     product.cp.seed = seed + 1
