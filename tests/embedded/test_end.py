@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from colmilvus import Collection, MultiVector
 
 QUIET = "set()\n"
 ROOT = Path(__file__).parents[2]
@@ -51,6 +55,32 @@ pages = Collection("pages", uri=path, dim=32)
 assert pages.count() == 300
 """
 
+# A third of the pages is deleted, and the others are copied, slowly, when the program ends.
+COPIES = """
+from colmilvus.embedded import collecting, vectors
+from colmilvus.embedded.lite import space
+
+vectors.SEGMENT_BYTES, collecting.LEAST_BYTES, collecting.CHUNK_BYTES = 1 << 20, 1 << 10, 1 << 12
+space.QUIET_SECONDS = space.PAUSE_SECONDS = 0.1
+copied, copy = threading.Event(), collecting.Collecting._copy_chunk
+
+def slowly(self, *arguments):
+    copied.set()
+    time.sleep(0.2)
+    return copy(self, *arguments)
+
+collecting.Collecting._copy_chunk = slowly
+pages = Collection("pages", uri=path, dim=32)
+pages.add((Entity(str(n)) for n in range(900)), vectors=(words[:20] for _ in range(900)), progress=False)
+pages.delete([str(n) for n in range(0, 900, 3)])
+assert copied.wait(30)
+print("copying", flush=True)
+sys.argv[2:] or sys.exit()
+began = time.monotonic()
+pages.close()
+print(time.monotonic() - began < 5)
+"""
+
 
 def run(program: str, path: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", BEGIN + program, str(path), *map(str, arguments)]
@@ -77,3 +107,15 @@ def test_while_the_inverted_file_is_compared_with_its_checksums(tmp_path: Path) 
     ended = run(COMPARES, path)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, QUIET, "")
     assert indexes(path) == before
+
+
+@pytest.mark.parametrize("closes", [False, True])
+def test_while_space_is_given_back(tmp_path: Path, closes: bool) -> None:
+    path, began = tmp_path / "kb.db", time.monotonic()
+    ended = run(COPIES, path, *["closes"] * closes)
+    said = "copying\n" + "True\n" * closes + QUIET
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, said, "")
+    assert time.monotonic() - began < 30, "the copy alone takes minutes"
+    with Collection("pages", uri=path, dim=32) as pages:
+        assert pages.count() == 600
+        assert len(pages.search(MultiVector(np.ones((1, 32))), k=600)) == 600, "every vector is read and checked"
