@@ -6,6 +6,7 @@ import contextlib
 import logging
 import math
 import os
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -105,6 +106,11 @@ def test_candidates_hold_the_best(
         recalls.append(len({*found.tolist()} & {*np.argsort(-exact)[:10].tolist()}) / 10)
         compared.append(len(asked))
         assert len(asked) == len(set(asked))
+        taken = [
+            len(best(made, query, np.arange(len(pages)), lambda at, exact=exact: exact[at], 10, ratio)[0])
+            for ratio in (0.01, 3)
+        ]
+        assert 10 <= taken[0] < 50 <= taken[1] == len(asked)
     assert np.mean(recalls) >= 0.97
     assert np.mean(compared) < len(pages) / 2
 
@@ -370,6 +376,33 @@ def test_a_collection_is_followed(client: MilvusClient, tmp_path: Path, kind: Me
     assert [path for path in files(tmp_path) if path.suffix == ".codes"]
     assert recall(client, pages, kind) >= 0.98
     assert recall(client, pages, kind, filter="group < 5") >= 0.98
+
+
+def test_searches_go_on_while_centroids_are_learnt_and_the_index_says_how_far_behind_it_is(
+    client: MilvusClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learn, learning, go_on = Quantizer.train.__func__, threading.Event(), threading.Event()  # type: ignore[attr-defined]
+
+    def held(*arguments: Any, **named: Any) -> Quantizer:
+        learning.set()
+        assert go_on.wait(60)
+        return learn(Quantizer, *arguments, **named)  # type: ignore[no-any-return]
+
+    create(client)
+    pages = dict(enumerate(draw(1000)))
+    upsert(client, list(pages.values())[:300])
+    assert followed(client)["total_rows"] == 300
+    monkeypatch.setattr(Quantizer, "train", held)
+    upsert(client, list(pages.values())[300:], 300)
+    assert learning.wait(60), "there are three times as many"
+    found = client.describe_index("c", "patches[emb]")
+    assert found["total_rows"] == found["indexed_rows"] + found["pending_index_rows"] == 1000
+    assert found["pending_index_rows"] >= 400, "the rest came before the next look"
+    assert recall(client, pages) >= 0.98
+    assert recall(client, pages, filter="group < 5") >= 0.98
+    go_on.set()
+    assert followed(client)["pending_index_rows"] < 20
+    assert recall(client, pages) >= 0.98
 
 
 def test_replaced_and_deleted(client: MilvusClient, tmp_path: Path) -> None:
