@@ -66,8 +66,8 @@ class Work:
     def run(self) -> None:
         self.told.send("ready")
         first = self.told.recv()
-        halves = (range(first, first + KEYS // 2), range(first + KEYS // 2, first + KEYS))
-        works = [partial(self.write, keys) for keys in halves] + [self.read, lambda: asyncio.run(self.ask())]
+        some, others, last = (range(first + at, first + at + KEYS // 3) for at in range(0, KEYS, KEYS // 3))
+        works = [partial(self.write, keys) for keys in (some, others)] + [self.read, lambda: asyncio.run(self.ask(last))]
         threads = [threading.Thread(target=self.guarded, args=(each,)) for each in works]
         for thread in threads:
             thread.start()
@@ -99,10 +99,19 @@ class Work:
         while not self.stop.is_set():
             check(self.client.query("counted", filter="id >= 0", output_fields=fields), seen)
 
-    async def ask(self) -> None:
+    async def ask(self, keys: range) -> None:
         client: Any = connect(self.path, asynchronous=True)
-        await asyncio.gather(*(self.search(client) for _ in range(3)))
+        await asyncio.gather(*(self.search(client) for _ in range(3)), self.write_too(client, keys))
         await client.close()
+
+    async def write_too(self, client: Any, keys: range) -> None:
+        version = 0
+        while not self.stop.is_set():
+            version += 1
+            for key in keys:
+                await client.upsert("counted", [row(key, version)])
+                with self.sending:
+                    self.told.send((key, version))
 
     async def search(self, client: Any) -> None:
         seen: dict[int, int] = {}

@@ -27,13 +27,31 @@ from colmilvus.errors import DatabaseError, DatabaseInUse, InvalidInput
 from tests.embedded.pages import count, create, draw, expected, query, rows, search
 
 COMMAND = [sys.executable, "-m", "colmilvus", "serve"]
+# The same, where an insert says on its standard error that it has begun, and takes so many seconds.
+SLOW = """
+import runpy, sys, time
+from colmilvus.embedded.servicer import EngineServicer
+
+insert, seconds = EngineServicer.Insert, float(sys.argv.pop(1))
+
+def slowly(*arguments):
+    print("inserting", file=sys.stderr, flush=True)
+    time.sleep(seconds)
+    return insert(*arguments)
+
+EngineServicer.Insert = slowly
+sys.argv.insert(1, "serve")
+runpy.run_module("colmilvus", run_name="__main__")
+"""
 
 
 @contextmanager
-def serving(path: Path, *options: object, **environment: str) -> Iterator[tuple[subprocess.Popen[str], str, str]]:
+def serving(
+    path: Path, *options: object, command: list[str] = COMMAND, **environment: str
+) -> Iterator[tuple[subprocess.Popen[str], str, str]]:
     """The process, its uri, and its token."""
     with subprocess.Popen(
-        [*COMMAND, str(path), "--port", "0", *map(str, options)],
+        [*command, str(path), "--port", "0", *map(str, options)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -43,7 +61,7 @@ def serving(path: Path, *options: object, **environment: str) -> Iterator[tuple[
         try:
             said = re.match(r"serving .* at (\S+); stop with Ctrl-C\n", process.stdout.readline())
             assert said, process.communicate()
-            where = re.match(r"the token is in (\S+)\n", process.stdout.readline())
+            where = re.match(r"the token is in (.+)\n", process.stdout.readline())
             assert where
             yield process, said[1], Path(where[1]).read_text().strip()
         finally:
@@ -95,8 +113,9 @@ def test_with_tls_the_certificate_is_checked_and_nothing_is_answered_in_plain(pa
     token_file = tmp_path / "my token"
     token_file.write_text("a token of my own choice\n")
     token_file.chmod(0o600)
-    options = ("--host", "localhost", "--tls-cert", certificate, "--tls-key", key, "--token-file", tmp_path / "t")
+    options = ("--host", "localhost", "--tls-cert", certificate, "--tls-key", key, "--token-file", token_file)
     with serving(path, *options) as (_, uri, token):
+        assert token == "a token of my own choice"
         assert uri.startswith("https://localhost:")
         client = MilvusClient(uri, token=token, server_pem_path=str(roots), dedicated=True)
         client.create_collection("plain", dimension=2)
@@ -177,14 +196,65 @@ def test_what_cannot_be_served_is_said_in_a_line(path: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends signals")
-def test_other_machines_are_warned_of_and_a_second_signal_stops_at_once(path: Path) -> None:
+def test_other_machines_are_warned_of(path: Path) -> None:
     with serving(path, "--host", "0.0.0.0") as (process, uri, token):
         assert uri.startswith(f"http://{socket.gethostname()}:")
         client = MilvusClient(f"http://127.0.0.1:{uri.rpartition(':')[2]}", token=token, dedicated=True)
         client.create_collection("plain", dimension=2)
         client.close()
         process.send_signal(signal.SIGINT)
-        process.send_signal(signal.SIGINT)
         assert process.wait(10) == 130
         assert process.stderr is not None
         assert "0.0.0.0 can be reached from other machines" in process.stderr.read()
+
+
+@contextmanager
+def inserting(path: Path, seconds: float) -> Iterator[tuple[subprocess.Popen[str], list[object]]]:
+    """The process, in the middle of an insert that takes so long, and what its caller hears once it is over."""
+    heard: list[object] = []
+    with serving(path, command=[sys.executable, "-c", SLOW, str(seconds)]) as (process, uri, token):
+        client = MilvusClient(uri, token=token, dedicated=True)
+        client.create_collection("plain", dimension=2)
+
+        def insert() -> None:
+            try:
+                heard.append(client.insert("plain", [{"id": 1, "vector": [1, 1]}], timeout=20)["insert_count"])
+            except Exception as error:
+                heard.append(error)
+
+        caller = threading.Thread(target=insert)
+        caller.start()
+        assert process.stderr is not None
+        assert "inserting\n" in iter(process.stderr.readline, "")
+        yield process, heard
+        caller.join()
+
+
+def left(path: Path) -> int:
+    client = connect(path)
+    found = count(client, "plain")
+    client.close()
+    return found
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends signals")
+def test_a_signal_lets_the_calls_in_progress_end(path: Path) -> None:
+    with inserting(path, 2) as (process, heard):
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+    assert heard == [1]
+    assert left(path) == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends signals")
+def test_a_second_signal_stops_at_once(path: Path) -> None:
+    with inserting(path, 60) as (process, heard):
+        process.send_signal(signal.SIGTERM)
+        assert process.stderr is not None
+        assert "colmilvus: stopping; once more to stop at once\n" in iter(process.stderr.readline, "")
+        assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(5) == 128 + signal.SIGTERM
+        process.kill()
+    assert isinstance(heard[0], MilvusException)
+    assert left(path) == 0
