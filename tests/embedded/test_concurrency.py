@@ -67,7 +67,7 @@ class Work:
         self.told.send("ready")
         first = self.told.recv()
         some, others, last = (range(first + at, first + at + KEYS // 3) for at in range(0, KEYS, KEYS // 3))
-        works = [partial(self.write, keys) for keys in (some, others)] + [self.read, lambda: asyncio.run(self.ask(last))]
+        works = [partial(self.write, some), partial(self.write, others), self.read, lambda: asyncio.run(self.ask(last))]
         threads = [threading.Thread(target=self.guarded, args=(each,)) for each in works]
         for thread in threads:
             thread.start()
