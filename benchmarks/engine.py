@@ -153,6 +153,7 @@ def measure(case: Case, rivals: Sequence[str]) -> None:
         ingest(case, worker, "colmilvus", own, base)
         against_numpy(case, worker, base)
         filters(case, worker)
+        case.tell("colmilvus", "all searches", memory=worker.peak - base)
         for rival in rivals:
             if case.count <= MOST_PAGES.get(rival, case.count):
                 against(case, worker, rival)

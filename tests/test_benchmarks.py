@@ -186,8 +186,13 @@ def test_the_benchmarks_limits_are_told_with_both_numbers(tmp_path: Path) -> Non
     fast = {**warm, "system": "lancedb", "setting": {"nprobes": 1}, "p50": 9.0, "recall": 0.5, "ours_by_theirs": 11.0}
     equal = {**fast, "setting": {"nprobes": 9}, "p50": 900.0, "recall": 0.992, "ours_by_theirs": 0.1}
 
-    told = list(check([half, ours, fast, equal]))
+    searches = {"kind": "text", "pages": 10000, "system": "colmilvus", "part": "all searches", "memory": 700.0}
 
+    told = list(check([half, ours, fast, equal, searches]))
+
+    assert "pass  text, 10,000 pages: warm, MiB of anonymous memory more than with none 10 (<= 600)" in told
+    assert "FAIL  text, 10,000 pages: all searches, MiB of anonymous memory more than with none 700 (<= 600)" in told
+    assert "open  text, 10,000 pages: qdrant local was not measured" in told
     assert "FAIL  text, 10,000 pages: p50 by that of exact numpy 0.12 (<= 0.1)" in told
     assert "pass  text, 10,000 pages: colmilvus, recall@10 0.995 (>= 0.99)" in told
     assert "pass  text, 10,000 pages: p50 by that of 5,000 pages 1.25 (<= 1.3)" in told
