@@ -246,3 +246,96 @@ threading.Thread(target=go).start()
         path,
     )
     assert done.stdout == "20 5\n['pages']\n", done.stderr
+
+
+@unix
+def test_a_full_disk_keeps_space_from_being_given_back_and_harms_nothing_else(path: Path) -> None:
+    done = run(
+        FULL
+        + """
+import time
+from colmilvus.embedded import collecting, housekeeping, vectors
+from colmilvus.embedded.lite import space
+
+vectors.SEGMENT_BYTES, collecting.LEAST_BYTES = 1 << 16, 1 << 10
+space.QUIET_SECONDS = space.PAUSE_SECONDS = housekeeping.TICK_SECONDS = 0.05
+space.RETRY_SECONDS = 0.2
+
+def size():
+    return sum(os.path.getsize(os.path.join(folder, file)) for folder, _, names in os.walk(sys.argv[1])
+               if "structs" in folder for file in names)
+
+create(client)
+pages = draw(1, 300)
+client.insert("pages", rows(pages))
+written = size()
+limit(16000)
+client.delete("pages", ids=[key for key in pages if key % 3 == 0])
+left = {key: page for key, page in pages.items() if key % 3}
+time.sleep(2)
+assert size() > 0.95 * written, "nothing could be copied, and what was begun is gone"
+assert stored(client).keys() == left.keys()
+assert len(search(client, query(1), limit=300)) == 200
+limit(resource.RLIM_INFINITY)
+deadline = time.monotonic() + 20
+while size() > 0.75 * written and time.monotonic() < deadline:
+    time.sleep(0.1)
+assert size() <= 0.75 * written
+found = stored(client)
+assert found.keys() == left.keys() and all(np.array_equal(found[key], left[key]) for key in left)
+client.close()
+print("done")
+""",
+        path,
+    )
+    assert done.stdout == "done\n", done.stderr
+    assert "collection pages: space is given back later, because [Errno 27] File too large" in done.stderr
+
+
+@unix
+def test_a_full_disk_keeps_an_inverted_file_from_being_made_and_harms_nothing_else(path: Path) -> None:
+    done = run(
+        FULL
+        + """
+import time
+from pathlib import Path
+from colmilvus.embedded import inverted
+from colmilvus.embedded.inverted import plan
+from tests.embedded.pages import expected
+
+create(client)
+pages = draw(1, 300)
+client.insert("pages", rows(pages))
+client.close()
+plan.SCANNED_BYTES, inverted.FEW = 1 << 14, 16
+
+def codes():
+    return list(Path(sys.argv[1]).rglob("*.codes"))
+
+def check():
+    hits = search(client, query(1))
+    wanted = expected(query(1), pages, "MAX_SIM_COSINE")
+    assert [hit["id"] for hit in hits] == [key for key, _ in wanted]
+
+limit(2000)
+client = connect(sys.argv[1])
+check()
+time.sleep(2)
+assert not codes()
+assert client.describe_index("pages", "patches[emb]")["pending_index_rows"] == 300
+check()
+limit(resource.RLIM_INFINITY)
+client.insert("pages", [row(300, np.ones((1, 8), np.float32))])
+pages[300] = np.ones((1, 8), np.float32)
+deadline = time.monotonic() + 20
+while client.describe_index("pages", "patches[emb]")["pending_index_rows"] and time.monotonic() < deadline:
+    time.sleep(0.1)
+assert codes()
+check()
+client.close()
+print("done")
+""",
+        path,
+    )
+    assert done.stdout == "done\n", done.stderr
+    assert "does not follow; searches stay right" in done.stderr
