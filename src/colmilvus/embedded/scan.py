@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +24,8 @@ CHECKED = 16
 LARGE = 1e37
 SMALL = 1e-30
 ROUNDED = 2**-21
+SHORT = 32
+"""Pieces of so many vectors are copied faster one by one, shorter ones together."""
 ZERO = np.zeros(1, np.int64)
 
 Doubles = NDArray[np.float64]
@@ -180,9 +183,8 @@ class _Compare:
 
     def _in_place(self, chunk: Chunk) -> Block:
         """The one record of a chunk, which is too large to be copied."""
-        ((segment, start, count),) = _runs(chunk)
+        ((segment, which, _),) = _pieces(chunk)
         vectors, lengths = self._matrices[segment]
-        which = slice(start, start + count)
         return Block(ZERO, np.asarray(vectors[which], np.float32), lengths[which])
 
     def _gathered(self, chunk: Chunk, buffer: NDArray[np.float32]) -> Block:
@@ -190,20 +192,27 @@ class _Compare:
         # BLAS is faster for it: it reads a cache then, and not memory, in leaps of a row.
         norms = np.empty(int(chunk.counts.sum()), np.float32)
         begin = 0
-        for segment, start, count in _runs(chunk):
+        for segment, which, count in _pieces(chunk):
             vectors, lengths = self._matrices[segment]
-            buffer[begin : begin + count] = vectors[start : start + count]
-            norms[begin : begin + count] = lengths[start : start + count]
+            buffer[begin : begin + count] = vectors[which]
+            norms[begin : begin + count] = lengths[which]
             begin += count
         return Block(np.cumsum(chunk.counts) - chunk.counts, buffer[:begin], norms)
 
 
-def _runs(chunk: Chunk) -> Iterator[tuple[int, int, int]]:
-    """Segment, first vector and number of vectors of what lies in one piece."""
-    follows = (chunk.segments[1:] == chunk.segments[:-1]) & (chunk.starts[1:] == chunk.starts[:-1] + chunk.counts[:-1])
-    first = np.append(0, np.flatnonzero(~follows) + 1)
-    lengths = np.add.reduceat(chunk.counts, first)
-    return zip(chunk.segments[first].tolist(), chunk.starts[first].tolist(), lengths.tolist(), strict=True)
+def _pieces(chunk: Chunk) -> Iterator[tuple[int, slice | Integers, int]]:
+    """Segment, places in it, and number of vectors: of what lies in one piece, or where pieces are short, of more."""
+    joins = chunk.segments[1:] == chunk.segments[:-1]
+    follows = joins & (chunk.starts[1:] == chunk.starts[:-1] + chunk.counts[:-1])
+    is_long = SHORT * (1 + np.count_nonzero(~follows)) <= chunk.counts.sum()
+    first = np.append(0, np.flatnonzero(~(follows if is_long else joins)) + 1)
+    for begin, end in pairwise([*first.tolist(), len(chunk.counts)]):
+        starts, counts = chunk.starts[begin:end], chunk.counts[begin:end]
+        total = int(counts.sum())
+        which: slice | Integers = slice(int(starts[0]), int(starts[0]) + total)
+        if not is_long and end - begin > 1:
+            which = np.repeat(starts - (np.cumsum(counts) - counts), counts) + np.arange(total)
+        yield int(chunk.segments[begin]), which, total
 
 
 def _cut(counts: Integers, height: int) -> Iterator[slice]:
