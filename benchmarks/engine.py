@@ -14,7 +14,7 @@ cold    the first search after a fresh start with the database's files out of th
 opening from a fresh process that has imported everything to the first answer to ``count``
 memory  the most anonymous memory that the process had, less that of one with an empty collection
 filters leave 1, 10 and 50 of 100 pages; "without neighbours" leaves out the 200 best pages of the query itself (a fifth
-        of the pages where there are fewer than 1,000)
+        of the pages where there are fewer than 1,000), "without the 10 nearest" and "the 50 nearest" fewer
 2 GB    all searches again in a control group of 2 GB, page cache included, where one can be made
 half    half of the pages are replaced by others, while searches go on; recall and times during and after
 
@@ -57,6 +57,7 @@ RIVALS = ("numpy loop", "milvus-lite rows", "qdrant local", "lancedb", "lancedb 
 MOST_PAGES = {"milvus-lite rows": 100, "numpy loop": 2000}
 LIMIT = 2 << 30
 NEIGHBOURS = 200
+FEWER_NEIGHBOURS = (10, 50)
 FROM_HALVES = 10000
 EMPTY = "empty"
 
@@ -250,16 +251,22 @@ def filters(case: Case, worker: Worker) -> None:
         setting: Setting = {"filter": {"group": {"$lt": share}}}
         allowed = groups < share
         tell_filter(case, worker, f"filter {share} %", always(setting), always(allowed))
-    most = min(NEIGHBOURS, case.count // 5)
-    best = np.argsort(-case.scores, axis=1)[:, :most]
+    for count in FEWER_NEIGHBOURS:
+        without_nearest(case, worker, f"without the {count} nearest", count)
+    without_nearest(case, worker, "without neighbours", NEIGHBOURS)
+
+
+def without_nearest(case: Case, worker: Worker, part: str, count: int) -> None:
+    """Searches that leave out the best pages of each query, at most a fifth of all."""
+    best = np.argsort(-case.scores, axis=1)[:, : min(count, case.count // 5)]
 
     def without(number: int) -> Setting:
         return {"filter": {"$id": {"$nin": [str(page) for page in best[number]]}}}
 
-    def allowed_without(number: int) -> NDArray[np.bool_]:
+    def allowed(number: int) -> NDArray[np.bool_]:
         return ~np.isin(np.arange(case.count), best[number])
 
-    tell_filter(case, worker, "without neighbours", without, allowed_without)
+    tell_filter(case, worker, part, without, allowed)
 
 
 def always(value: T) -> Callable[[int], T]:
