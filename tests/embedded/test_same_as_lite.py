@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +12,11 @@ from pymilvus import (
     Function,
     FunctionType,
     MilvusClient,
-    MilvusException,
     RRFRanker,
     WeightedRanker,
 )
 
-from colmilvus.embedded import connect
-
-Call = Callable[[MilvusClient], Any]
+from tests.embedded.same_as_lite import Call, compare, drained, in_order
 
 # What differs on purpose, and why; it stands in docs/engine.md too.
 DIFFERENT = {
@@ -41,39 +36,6 @@ DIFFERENT = {
     "a second collection of the name": "the same collection made again is taken for done, as on a server",
     "a property without effect here": "refused by the engine by its name",
 }
-# Kept by neither, or true of one moment only.
-VOLATILE = {"collection_id", "created_timestamp", "update_timestamp", "cost", "db_name", "timestamp", "session_ts"}
-
-
-def plain(value: Any) -> Any:
-    """An answer of pymilvus in Python's own types, floats to six digits, without what changes from run to run."""
-    if isinstance(value, dict) or hasattr(value, "items"):
-        return {str(key): plain(each) for key, each in value.items() if key not in VOLATILE}
-    if isinstance(value, str | bytes | bool | int) or value is None:
-        return value
-    if isinstance(value, float | np.floating):
-        return None if math.isnan(value) else float(f"{float(value):.5g}")
-    if isinstance(value, np.generic):
-        return value.item()
-    if hasattr(value, "__iter__"):
-        return [plain(each) for each in value]
-    return str(value)
-
-
-def answer(call: Call, client: MilvusClient) -> Any:
-    try:
-        return plain(call(client))
-    except MilvusException:
-        return "refused"
-
-
-def drained(iterator: Any) -> list[Any]:
-    found: list[Any] = []
-    while batch := iterator.next():
-        found.extend(batch)
-    iterator.close()
-    return found
-
 
 RNG = np.random.default_rng(7)
 WORDS = ["plum", "fig", "pear", "kiwi", "lemon", "quince"]
@@ -137,11 +99,7 @@ def search(field: str, data: list[Any], **options: Any) -> Call:
     options = {"limit": 5, "output_fields": ["name"], **options}
 
     def call(client: MilvusClient) -> Any:
-        found = client.search("all", data, anns_field=field, **options)
-        # Rows of equal scores come in no order that either promises.
-        return [
-            sorted(({**hit} for hit in hits), key=lambda hit: (round(hit["distance"], 4), hit["id"])) for hits in found
-        ]
+        return in_order(client.search("all", data, anns_field=field, **options))
 
     return call
 
@@ -341,26 +299,6 @@ def reopened() -> dict[str, Call]:
     }
 
 
-def plain_lite(path: Path) -> MilvusClient:
-    return MilvusClient(str(path))
-
-
-def answers(open_client: Callable[[Path], MilvusClient], path: Path) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for calls in (script(), reopened()):
-        client = open_client(path)
-        found |= {name: answer(call, client) for name, call in calls.items()}
-        client.close()
-    return found
-
-
 def test_the_engine_answers_every_call_as_milvus_lite_but_for_the_list(tmp_path: Path) -> None:
-    of_lite, of_engine = answers(plain_lite, tmp_path / "lite.db"), answers(connect, tmp_path / "engine.db")
-    different = {name for name in of_lite if of_lite[name] != of_engine[name]}
-    assert {
-        name: (of_lite[name], of_engine[name]) for name in different if name.removeprefix("flushed: ") not in DIFFERENT
-    } == {}
-    assert {name for name in of_lite if name.removeprefix("flushed: ") in DIFFERENT} == different
     meant = ("a wrong", "an unknown", "a released", "a property", "query whole numbers")
-    refused = {name for name, found in of_engine.items() if found == "refused"}
-    assert refused == {name for name in of_engine if name.removeprefix("flushed: ").startswith(meant)}
+    compare(tmp_path, script(), reopened(), different=DIFFERENT, refused=meant)

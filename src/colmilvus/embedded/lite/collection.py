@@ -251,7 +251,7 @@ class EngineCollection(SafeCollection):
                 return self._search_struct(vector, query_vectors, options, ratio)
         if self.resolve_search_metric(options.get("anns_field"), options.get("metric_type")) == "BM25":
             return list(super().search(query_vectors, **_with_negative_bounds(options)))
-        with self._reading():
+        with self._reading_from(options.get("partition_names")):
             return list(super().search(query_vectors, **options))
 
     def _search_sparse(self, query_vectors: list[Any], vector_field: str, **options: Any) -> list[list[dict[str, Any]]]:

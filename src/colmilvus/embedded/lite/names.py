@@ -38,6 +38,7 @@ try:
     from milvus_lite.storage.delta_index import DeltaIndex
     from milvus_lite.storage.manifest import Manifest
     from milvus_lite.storage.memtable import MemTable
+    from milvus_lite.storage.segment import Segment
     from milvus_lite.storage.wal import WAL
 except ImportError as error:
     raise MissingExtra("the embedded engine", "embedded") from error
@@ -60,6 +61,7 @@ __all__ = [
     "MilvusLite",
     "MilvusLiteError",
     "MilvusServicer",
+    "Segment",
     "build_projection_plan",
     "build_valid_mask",
     "collections",
@@ -91,6 +93,8 @@ METHODS: dict[Any, str] = {
     Manifest: """load save set_index_spec active_wal_number get_all_data_files remove_data_files get_all_delta_files
         remove_delta_files add_data_file add_delta_file _to_payload""",
     WAL: "write_insert write_delete close_and_delete data_path delta_path number",
+    DeltaIndex: "frozen_copy",
+    Segment: "num_rows",
     CompactionManager: "_pick_unique_seq_range _gc_tombstones",
     Collection: """insert upsert delete flush create_index drop_index create_partition drop_partition has_partition
         list_partitions load release
@@ -116,6 +120,7 @@ ATTRIBUTES: dict[Any, str] = {
         _load_state _wal _bg_executor _bg_closed _manifest _delta_index _segment_cache _compaction_mgr
         _recovered_wal_bytes""",
     DeltaIndex: "_map",
+    Segment: "partition pks seqs",
     MemTable: "_insert_batches _pk_index _delete_index _pk_name _lock",
     WAL: "_data_sink _delta_sink _data_size_bytes _delta_size_bytes wal_dir",
     Manifest: "_partitions",

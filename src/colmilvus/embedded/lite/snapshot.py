@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from colmilvus.embedded.lite.names import evaluate_mask, evaluate_segment_filter
+from colmilvus.embedded.lite.names import Segment, evaluate_mask, evaluate_segment_filter
 from colmilvus.embedded.lite.stored import Flushed, Rows, Unflushed
 
-__all__ = ["Moment", "Part", "Snapshot", "Snapshots"]
+__all__ = ["Moment", "Part", "Snapshot", "Snapshots", "replaced", "with_replaced"]
 
 
 @dataclass(frozen=True)
@@ -120,3 +120,20 @@ def _parts(segments: Sequence[Any], live: NDArray[np.bool_], kept: NDArray[np.bo
 
 def _unflushed_part(memtable: Any, unflushed: Rows, kept: NDArray[np.bool_]) -> list[Part]:
     return [Part(memtable, unflushed.numbers, unflushed.numbers[kept])] if unflushed.keys else []
+
+
+def replaced(parts: Iterable[Part]) -> Iterator[tuple[Any, int, str]]:
+    """Key, number and partition of each flushed row that is live no more."""
+    for part in parts:
+        if isinstance(part.holder, Segment):
+            for row in np.setdiff1d(np.arange(part.holder.num_rows), part.live).tolist():
+                yield part.holder.pks[row], int(part.holder.seqs[row]), part.holder.partition
+
+
+def with_replaced(deletions: Any, parts: Iterable[Part]) -> Any:
+    """Milvus Lite's deletions, with every flushed row among them that is live no more."""
+    more = deletions.frozen_copy()
+    for key, number, _ in replaced(parts):
+        # A deletion hides what is older than itself, which the row that replaced this one is not.
+        more._map[key] = max(more._map.get(key, -1), number + 1)
+    return more

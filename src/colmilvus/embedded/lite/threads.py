@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from colmilvus.embedded.lite.names import (
     materialize_record,
     project_record,
 )
-from colmilvus.embedded.lite.snapshot import Moment, Snapshot, Snapshots
+from colmilvus.embedded.lite.snapshot import Moment, Snapshot, Snapshots, replaced, with_replaced
 from colmilvus.errors import DatabaseError
 
 __all__ = ["SafeCollection"]
@@ -151,9 +152,13 @@ class SafeCollection(Collection):  # type: ignore[misc]  # Milvus Lite has no ty
         with self.writing():
             super().create_partition(*args, **kwargs)
 
-    def drop_partition(self, *args: Any, **kwargs: Any) -> None:
+    def drop_partition(self, partition_name: str) -> None:
         with self.writing():
-            super().drop_partition(*args, **kwargs)
+            found = self.snapshot(None, [partition_name])
+            others = {key for key, _, partition in replaced(found.parts) if partition != partition_name}
+            # Else what its rows have replaced in other partitions would come back.
+            self.delete([key for key in found.keys if key in others])
+            super().drop_partition(partition_name)
             self._changed()
 
     def alter_properties(self, *args: Any, **kwargs: Any) -> None:
@@ -286,9 +291,25 @@ class SafeCollection(Collection):  # type: ignore[misc]  # Milvus Lite has no ty
         finally:
             self._moments.now = None
 
-    def get(self, *args: Any, **kwargs: Any) -> Any:
+    @contextmanager
+    def _reading_from(self, partitions: Sequence[str] | None) -> Iterator[None]:
+        """Keep one moment, where what another partition has a newer row of counts as deleted.
+
+        Of named partitions Milvus Lite reads these alone, and takes such a row for the last of its key.
+        """
         with self._reading():
-            return super().get(*args, **kwargs)
+            held = self._moments.now
+            if partitions:
+                parts = self._take(None, [], None).parts
+                self._moments.now = replace(held, deletions=with_replaced(held.deletions, parts))
+            try:
+                yield
+            finally:
+                self._moments.now = held
+
+    def get(self, pks: list[Any], partition_names: list[str] | None = None, *args: Any, **kwargs: Any) -> Any:
+        with self._reading_from(partition_names):
+            return super().get(pks, partition_names, *args, **kwargs)
 
     def query(
         self,
@@ -311,8 +332,7 @@ class SafeCollection(Collection):  # type: ignore[misc]  # Milvus Lite has no ty
         return [project_record(materialize_record(found.places[at]), self._schema, plan) for at in chosen]
 
     def _num_entities(self, partition_names: list[str] | None) -> int:
-        with self._reading():
-            return int(super()._num_entities(partition_names))
+        return len(self.snapshot(None, partition_names).keys)
 
     def snapshot(
         self, expr: str | None = None, partitions: Sequence[str] | None = None, timezone: str | None = None

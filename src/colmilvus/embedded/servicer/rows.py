@@ -112,11 +112,12 @@ class Rows(Calls):
         fill_filter(request, "expr", collection)
         with collection.writing():
             keys = self._extract_pks_from_expr(request.expr, collection)
-            if keys is None:
-                if collection.structs:
-                    collection.require_loaded()
-                keys = collection.snapshot(request.expr, partitions).keys
-            count = collection.delete(keys, partition_name=request.partition_name or None)
+            if keys is None and collection.structs:
+                collection.require_loaded()
+            # Milvus Lite would delete keys of other partitions too.
+            found = keys if keys is not None and not partitions else collection.snapshot(request.expr, partitions).keys
+            collection.delete(found)
+            count = len(found if keys is None else keys)
         return milvus_pb2.MutationResult(status=status(), delete_cnt=count, timestamp=timestamp())
 
     def Query(self, request: Any, context: Any) -> Any:  # noqa: N802
