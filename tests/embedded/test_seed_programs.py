@@ -27,6 +27,7 @@ from pymilvus.client.embedding_list import EmbeddingList
 from colmilvus import maxsim
 from colmilvus.embedded import address
 from colmilvus.entity import Metric
+from tests.embedded import seed_client
 from tests.embedded.seed_rows import drawn_pictures, page_rows, paragraph_rows, unit_vectors
 from tests.embedded.test_serve import serving
 from tests.embedders.cohere_server import KEY, CohereServer, vector_of
@@ -65,6 +66,12 @@ def ranked(query: Any, multi_vectors: Mapping[Any, Any], metric: Metric = "COSIN
 def assert_ranked(found: Sequence[tuple[Any, float]], wanted: Sequence[tuple[Any, float]]) -> None:
     assert [name for name, _ in found] == [name for name, _ in wanted]
     assert [score for _, score in found] == [pytest.approx(score, abs=1e-4) for _, score in wanted]
+
+
+def assert_about(hits: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Each hit says which page of which document it is."""
+    by_id = {row["corpus_id"]: {key: row[key] for key in ("doc_id", "page_number_in_doc")} for row in rows}
+    assert [hit["entity"] for hit in hits] == [by_id[hit["corpus_id"]] for hit in hits]
 
 
 def by_title(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
@@ -122,8 +129,7 @@ def test_pages_by_their_patches(client: MilvusClient, model: ColPaliModel) -> No
     assert model.model.dtype == torch.bfloat16
     wanted = ranked(question, {page["corpus_id"]: [patch["emb"] for patch in page["patches"]] for page in pages})
     assert_ranked([(hit["corpus_id"], hit["distance"]) for hit in hits], wanted[:10])
-    by_id = {row["corpus_id"]: {key: row[key] for key in ("doc_id", "page_number_in_doc")} for row in rows}
-    assert [hit["entity"] for hit in hits] == [by_id[hit["corpus_id"]] for hit in hits]
+    assert_about(hits, rows)
 
 
 def test_tensors_of_bfloat16_with_gradients_are_stored_as_they_are_and_make_no_question(
@@ -306,26 +312,31 @@ def test_what_is_missing_is_said_in_a_line_before_anything_is_made(
 
 
 def test_all_three_against_colmilvus_serve_from_a_process_that_imports_pymilvus_alone(
-    path: Path, cohere_server: CohereServer, tmp_path: Path
+    path: Path, cohere_server: CohereServer, model: ColPaliModel, tmp_path: Path
 ) -> None:
-    rng = np.random.default_rng(8)
-    pages = {str(i): unit_vectors(rng, int(rng.integers(20, 60))) for i in range(12)}
-    question = unit_vectors(rng, 15)
-    np.savez(tmp_path / "vectors.npz", question=question, **pages)  # type: ignore[arg-type]
+    rows = list(page_rows(seed_client.SEED, seed_client.PAGES))
+    pages = pymilvus_pages.with_patches(rows, model.embed_page)
+    by_id = {page["corpus_id"]: np.stack([patch["emb"] for patch in page["patches"]]) for page in pages}
+    by_number = {}
+    for number, picture in enumerate(drawn_pictures(seed_client.SEED + 1, seed_client.PAGES)):
+        picture.save(tmp_path / f"page_{number:02}.png")
+        by_number[number] = model.embed_page(picture)
+    question = model.embed_question("quarterly revenue growth chart")
+    np.savez(tmp_path / "vectors.npz", *by_id.values(), *by_number.values(), question=question)
     unproxied = {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1", "PYTHONPATH": str(ROOT)}
     environment = {**os.environ, **unproxied, "CO_API_KEY": KEY, "CO_API_URL": cohere_server.url}
     with serving(path, "--token-file", tmp_path / "token") as (_, uri, token):
-        command = [str(ROOT / "tests" / "embedded" / "seed_client.py"), uri, token, str(tmp_path / "vectors.npz")]
-        done = subprocess.run(
-            [sys.executable, *command], env=environment, capture_output=True, text=True, encoding="utf-8", check=False
-        )
+        command = [sys.executable, str(ROOT / "tests" / "embedded" / "seed_client.py"), uri, token, str(tmp_path)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, encoding="utf-8", check=False)
     assert done.returncode == 0, done.stderr
 
     printed = done.stdout.splitlines()
-    wanted = ranked(question, pages)
-    found = json.loads(printed[-1])
-    assert_ranked(found["pages"], [(int(name), score) for name, score in wanted[:10]])
-    assert_ranked([(doc_id, score) for score, doc_id in found["flat"]], [(int(n), s) for n, s in wanted[:5]])
-    rows = [{**row, "emb": vector_of(row["text"], 1024)} for row in pymilvus_paragraphs.sample_rows()]
-    articles = ranked([vector_of("moon", 1024), vector_of("gravity", 1024)], by_title(rows))
+    paragraphs = [{**row, "emb": vector_of(row["text"], 1024)} for row in pymilvus_paragraphs.sample_rows()]
+    articles = ranked([vector_of(word, 1024) for word in seed_client.WORDS], by_title(paragraphs))
     assert printed[:-1] == [f"Document {title}: {score:.4f}" for title, score in articles[:10]]
+    assert {request["input_type"] for request in cohere_server.requests} == {"search_document", "search_query"}
+
+    found = json.loads(printed[-1])
+    assert_ranked([(hit["corpus_id"], hit["distance"]) for hit in found["pages"]], ranked(question, by_id)[:10])
+    assert_about(found["pages"], rows)
+    assert_ranked([(doc_id, score) for score, doc_id in found["flat"]], ranked(question, by_number, "IP")[:5])
