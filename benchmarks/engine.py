@@ -1,6 +1,7 @@
 """The embedded engine against exact numpy and what a user would take instead, in one run over the same vectors.
 
-python -m benchmarks.engine                                       100, 1,000 and 2,000 pages of three kinds: hours
+python -m benchmarks.engine                             100, 1,000, 2,000 and 10,000 pages of three kinds: many hours
+python -m benchmarks.engine --pages 100 1000 2000       without the largest size, and without half of it
 python -m benchmarks.engine --pages 1000 --kinds text --rivals    this engine and exact numpy alone
 
 A page has 1,030 float32 vectors of 128 dimensions, a query 20; what the three kinds of vectors are is told in
@@ -9,6 +10,8 @@ runs in a process of its own, one is asked after the other in turn, and what is 
 neighbouring searches, because a machine is not equally fast all the time. Recall counts the pages among the first 10
 whose exact score is one of the ten best. The rivals need an environment of their own, which ``make bench`` makes.
 
+ingest  ready vectors through ``Collection.add``, with ``durability="process"``, its default: an acknowledged write
+        outlives the process, not a loss of power; until all of them are acknowledged, and by then they can be searched
 warm    each query once, after one that is not counted, when all is written and indexed
 cold    the first search after a fresh start with the database's files out of the page cache, and the ten after it
 opening from a fresh process that has imported everything to the first answer to ``count``
@@ -53,6 +56,7 @@ from benchmarks.workers import (
 from numpy.typing import NDArray
 
 K = 10
+PAGES = (100, 1000, 2000, 10000)
 RIVALS = ("numpy loop", "milvus-lite rows", "qdrant local", "lancedb", "lancedb scan", "fast-plaid")
 MOST_PAGES = {"milvus-lite rows": 100, "numpy loop": 2000}
 LIMIT = 2 << 30
@@ -391,6 +395,7 @@ def main() -> None:
     results = given.out / "engine.json"
     kept: list[Row] = json.loads(results.read_text(encoding="utf-8")) if results.exists() else []
     for kind in given.kinds:
+        vectors.file_of(kind, max(given.pages))  # the other sizes are its first pages
         halves = {count // 2 for count in given.pages if count >= FROM_HALVES} - set(given.pages)
         for count in sorted({*given.pages, *halves}):
             shutil.rmtree(given.work, ignore_errors=True)
@@ -410,7 +415,7 @@ def case_of(kind: str, count: int, queries: int, folder: Path, seconds: float) -
 
 def arguments(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pages", type=int, nargs="+", default=[100, 1000, 2000], help="sizes (100 1000 2000)")
+    parser.add_argument("--pages", type=int, nargs="+", default=PAGES, help=f"sizes ({' '.join(map(str, PAGES))})")
     parser.add_argument("--kinds", nargs="+", choices=vectors.KINDS, default=vectors.KINDS, help="(all)")
     parser.add_argument("--rivals", nargs="*", choices=RIVALS, default=RIVALS, help="beside exact numpy (all)")
     parser.add_argument("--queries", type=int, default=100, help="of each kind (%(default)s)")
