@@ -12,7 +12,7 @@ JOBS = $(shell $(PYTHON) -c 'import os; print(min(4, 1 + (os.cpu_count() or 1)))
 help:
 	@echo "make demo              find pages in sample reports; PDF=folder for your own files"
 	@echo "make test              run all tests;  JOBS=1 in one process, ARGS='-k word' some of them"
-	@echo "make soak              kill a writer ROUNDS=200 times at random moments, and check what it leaves"
+	@echo "make soak              kill a writer ROUNDS=200 times at random moments, and check what it leaves; search 10,000 times"
 	@echo "make test-matrix       the tests of the adapters with older and newer releases;  ONLY=name one combination"
 	@echo "make lint              check style and types;  make format  mend the style"
 	@echo "make bench             the engine against others, for hours;  ARGS='--help' what can be asked"

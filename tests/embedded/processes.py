@@ -21,7 +21,7 @@ __all__ = ["Program", "program"]
 
 
 def run(path: str, told: Connection) -> None:
-    """Open the database, and evaluate one expression after the other until there are no more."""
+    """Open the database, and evaluate one expression after the other until there are no more, or none for a minute."""
     faulthandler.dump_traceback_later(60, exit=True)
     names = {"address": address, "client": connect(path), "path": path}
     names |= {"os": os, "signal": signal, "sys": sys, "threading": threading, "time": time}
@@ -29,6 +29,7 @@ def run(path: str, told: Connection) -> None:
     with suppress(EOFError):
         while True:
             expression = told.recv()
+            faulthandler.dump_traceback_later(60, exit=True)
             told.send(eval(expression, names))
 
 
