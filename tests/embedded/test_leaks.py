@@ -46,8 +46,9 @@ def size() -> Size:
 
 
 def run_with_inverted_files(path: str, told: Connection) -> None:
-    """Run the engine with inverted files for collections as small as these."""
-    set_all(pytest.MonkeyPatch(), INVERTED | {"colmilvus.embedded.inverted.plan.SCANNED_BYTES": 60 * 32 * 4 * DIM})
+    """Run the engine with inverted files for collections as small as these, in one part: nothing is left to merge."""
+    plan = "colmilvus.embedded.inverted.plan"
+    set_all(pytest.MonkeyPatch(), INVERTED | {f"{plan}.SCANNED_BYTES": 60 * 32 * 4 * DIM, f"{plan}.PART": 1 << 20})
     run(path, told)
 
 
@@ -59,7 +60,7 @@ def fill(client: MilvusClient) -> None:
     create(client, name="indexed")
     client.insert("indexed", rows(draw(2, INDEXED)))
     until = time.monotonic() + 60
-    while client.describe_index("indexed", FIELD)["indexed_rows"] < INDEXED - 5:
+    while client.describe_index("indexed", FIELD)["indexed_rows"] < INDEXED:
         assert time.monotonic() < until, "the inverted file was not made"
         time.sleep(0.05)
 
@@ -105,21 +106,22 @@ def sizes_in(client: MilvusClient, owner: Program, searches: int) -> list[tuple[
 
 
 def grown(path: Path, searches: int) -> list[tuple[Size, Size]]:
-    """Search so often in a new database, and find the engine's process and this one as they were after a fifth of it.
+    """Search so often in a new database, and find the engine's process and this one no larger than after a fifth of it.
 
     Both sizes of both processes, the engine's first.
     """
     with program(path, work=run_with_inverted_files) as owner:
         client = connect(path)
         fill(client)
-        assert list(path.rglob("indexed/**/*.codes"))
+        assert len(list(path.rglob("indexed/**/*.codes"))) == 1
         assert not list(path.rglob("pages/**/*.codes"))
         sizes = sizes_in(client, owner, searches)
         check_answers(client)
         client.close()
     pairs = list(zip(sizes[0], sizes[-1], strict=True))
     for before, after in pairs:
-        assert (after.files, after.threads) == (before.files, before.threads)
+        assert after.files <= before.files
+        assert after.threads <= before.threads
         assert after.resident <= before.resident + GROWTH
         assert after.anonymous <= before.anonymous + GROWTH
     return pairs
