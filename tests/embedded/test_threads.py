@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+from milvus_lite.index.faiss_hnsw import FaissHnswIndex
 from pymilvus import MilvusClient
 from pymilvus.exceptions import MilvusException
 
@@ -159,3 +161,30 @@ def test_searches_in_parallel_agree_with_one_alone(client: MilvusClient) -> None
             assert [hit["id"] for hit in search(client, questions[index])] == wanted[index]
 
     together(work)
+
+
+def test_an_index_is_loaded_whole_while_the_background_writes_it(
+    client: MilvusClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writing, save = threading.Event(), FaissHnswIndex.save
+
+    def slowly(index: FaissHnswIndex, file: str) -> None:
+        Path(file).write_bytes(b"half")
+        writing.set()
+        time.sleep(0.2)
+        save(index, file)
+
+    monkeypatch.setattr(FaissHnswIndex, "save", slowly)
+    client.create_collection("plain", dimension=2)
+    client.release_collection("plain")
+    client.drop_index("plain", "vector")
+    params = client.prepare_index_params()
+    params.add_index("vector", index_type="HNSW", metric_type="L2")
+    client.create_index("plain", params, sync=False)
+    client.load_collection("plain")
+    client.insert("plain", [{"id": key, "vector": [key, 0.0]} for key in range(9)])
+    client.flush("plain")
+    assert writing.wait(10)
+    client.release_collection("plain")
+    client.load_collection("plain")
+    assert [hit["id"] for hit in client.search("plain", [[4.1, 0.0]], limit=2)[0]] == [4, 5]

@@ -101,7 +101,8 @@ METHODS: dict[Any, str] = {
         alter_properties close get query search resolve_search_metric load_state pk_field name schema data_dir
         _apply _should_flush _trigger_flush _schedule_bg_maintenance _wait_for_bg _num_entities
         _read_snapshot _segments_snapshot _compile_filter _indexed_filter_plan _effective_timezone _require_loaded
-        _refresh_segment_cache _resolve_anns_field _search_sparse _prepare_sparse_queries""",
+        _build_or_load_segment_index _refresh_segment_cache _resolve_anns_field _search_sparse
+        _prepare_sparse_queries""",
     filters: "evaluate evaluate_mask compile_filter",
     python_backend: "_eval_row",
     collections: "_row_matches_filter",

@@ -53,6 +53,7 @@ class SafeCollection(Collection):  # type: ignore[misc]  # Milvus Lite has no ty
         self._next_id: int | None = None
         self.outlives_power: Callable[[], bool] = lambda: False
         self._syncing = threading.Lock()
+        self._indexing = threading.Lock()
         self._synced = -1
 
     # Writes, one after the other
@@ -226,6 +227,11 @@ class SafeCollection(Collection):  # type: ignore[misc]  # Milvus Lite has no ty
         with self._maintenance_lock, self._whole():
             super()._trigger_flush()
             self._changed()
+
+    def _build_or_load_segment_index(self, *args: Any, **kwargs: Any) -> None:
+        # A load would read the file that the background is in the middle of writing.
+        with self._indexing:
+            super()._build_or_load_segment_index(*args, **kwargs)
 
     def _schedule_bg_maintenance(self) -> None:
         # Compaction can wait for the next opening where the program is ending and its pools are closed.
