@@ -140,6 +140,8 @@ def _check_plain(request: Any, params: dict[str, Any]) -> None:
     if any(holder.type in LISTS for holder in group.placeholders):
         field = params.get("anns_field") or "the vector field"
         raise Refused(f"search type mismatch: {field} holds no embedding lists, search it with plain vectors")
+    if params.get("group_by_field") and whole(params, "group_size", 1) <= 0:
+        raise Refused(f"input group size:{params['group_size']} is negative, failed to do search_groupby")
 
 
 def _check_by_name(request: Any, params: dict[str, Any], vector: Vector, *, hybrid: bool) -> None:
