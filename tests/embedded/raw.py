@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from pymilvus import MilvusClient
 from pymilvus.exceptions import MilvusException
-from pymilvus.grpc_gen import milvus_pb2, schema_pb2
+from pymilvus.grpc_gen import common_pb2, milvus_pb2, schema_pb2
+
+from tests.embedded.pages import FIELD, query
 
 
 def send(client: MilvusClient, method: str, request: Any) -> Any:
@@ -39,3 +41,15 @@ def refused(call: Any, *args: Any, code: int = 1100, **options: Any) -> str:
         call(*args, **options)
     assert caught.value.code == code, caught.value
     return str(caught.value.message)
+
+
+def searched(**given: Any) -> Any:
+    """A SearchRequest as pymilvus makes them, with other parts, and vectors of another ``type``."""
+    values = given.pop("values", [query(1).tobytes()])
+    holder = common_pb2.PlaceholderValue(tag="$0", type=given.pop("type", 301), values=values)
+    group = common_pb2.PlaceholderGroup(placeholders=[holder]).SerializeToString()
+    pairs = {"anns_field": FIELD, "topk": "3", "round_decimal": "-1", **given.pop("params", {})}
+    request = milvus_pb2.SearchRequest(placeholder_group=group, **{"collection_name": "pages", **given})
+    for key, value in pairs.items():
+        request.search_params.add(key=key, value=value)
+    return request

@@ -11,11 +11,10 @@ import pytest
 from pymilvus import AnnSearchRequest, DataType, Function, FunctionType, MilvusClient, RRFRanker, WeightedRanker
 from pymilvus.client.embedding_list import EmbeddingList
 from pymilvus.exceptions import MilvusException
-from pymilvus.grpc_gen import common_pb2, milvus_pb2
 
 from colmilvus.embedded import connect
 from tests.embedded.pages import DIM, FIELD, count, create, draw, index, make, query, rows, schema, search
-from tests.embedded.raw import refused, send
+from tests.embedded.raw import refused, searched, send
 
 NEW = version("pymilvus") >= "3"
 
@@ -268,17 +267,6 @@ def test_queries_in_an_order_or_by_groups_are_refused_by_name(
 def test_a_search_by_ids_is_refused(pages: MilvusClient) -> None:
     said = refused(pages.search, "pages", ids=[1], anns_field=FIELD, limit=3)
     assert said.startswith("array of vector is not supported for search by IDs")
-
-
-def searched(**given: Any) -> Any:
-    """A SearchRequest as pymilvus makes them, with other parts."""
-    holder = common_pb2.PlaceholderValue(tag="$0", type=301, values=given.pop("values", [query(1).tobytes()]))
-    group = common_pb2.PlaceholderGroup(placeholders=[holder]).SerializeToString()
-    pairs = {"anns_field": FIELD, "topk": "3", "round_decimal": "-1", **given.pop("params", {})}
-    request = milvus_pb2.SearchRequest(collection_name="pages", placeholder_group=group, **given)
-    for key, value in pairs.items():
-        request.search_params.add(key=key, value=value)
-    return request
 
 
 @pytest.mark.parametrize(
