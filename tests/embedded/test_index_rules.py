@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pymilvus import DataType, MilvusClient
 
 from colmilvus.embedded import connect
-from tests.embedded.pages import DIM, FIELD, create, draw, index, make, query, rows, schema, search
+from tests.embedded.pages import (
+    DIM,
+    FIELD,
+    assert_ranked,
+    create,
+    draw,
+    expected,
+    index,
+    make,
+    query,
+    rows,
+    schema,
+    search,
+)
 from tests.embedded.raw import refused
 
 
@@ -127,22 +141,65 @@ def test_muvera_and_lemur_take_float32_alone(bare: MilvusClient) -> None:
         assert said == f"emb_list_strategy {strategy} takes FloatVector alone, not the vectors of patches[emb]"
 
 
-@pytest.mark.parametrize("kind", ["HNSW", "HNSW_SQ", "HNSW_PQ", "HNSW_PRQ", "IVF_FLAT", "IVF_FLAT_CC", "DISKANN"])
-def test_an_index_is_described_as_it_was_asked_for(bare: MilvusClient, kind: str) -> None:
-    make_index(bare, index_type=kind, index_name="by_patch", params={"emb_list_strategy": "tokenann", "x": 1})
-    assert bare.describe_index("pages", "by_patch") == {
+KINDS = ["HNSW", "HNSW_SQ", "HNSW_PQ", "HNSW_PRQ", "IVF_FLAT", "IVF_FLAT_CC", "DISKANN", "SCANN_DVR"]
+EMPTY = {"state": "Finished", "total_rows": 0, "indexed_rows": 0, "pending_index_rows": 0}
+
+
+@pytest.mark.parametrize("name", ["pages", "half"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_index_is_described_as_it_was_asked_for(bare: MilvusClient, kind: str, name: str) -> None:
+    make_index(bare, name, index_type=kind, index_name="by_patch", params={"emb_list_strategy": "tokenann", "x": 1})
+    assert bare.describe_index(name, "by_patch") == {
         "index_type": kind,
         "metric_type": "MAX_SIM",
         "emb_list_strategy": "tokenann",
         "x": "1",
         "field_name": FIELD,
         "index_name": "by_patch",
-        "state": "Finished",
-        "total_rows": 0,
-        "indexed_rows": 0,
-        "pending_index_rows": 0,
+        **EMPTY,
     }
-    bare.drop_index("pages", "by_patch")
+    assert bare.list_indexes(name) == bare.list_indexes(name, field_name=FIELD) == ["by_patch"]
+    assert bare.list_indexes(name, field_name="id") == []
+    bare.drop_index(name, "by_patch")
+    assert bare.describe_index(name, "by_patch") is None
+
+
+@pytest.mark.parametrize("name", ["pages", "half"])
+@pytest.mark.parametrize("given", [{"index_type": "AUTOINDEX"}, {"index_type": ""}, {}])
+@pytest.mark.parametrize("metric", ["MAX_SIM", "MAX_SIM_COSINE", "MAX_SIM_IP", "MAX_SIM_L2", ""])
+def test_an_index_of_no_type_is_described_as_an_autoindex(
+    bare: MilvusClient, metric: str, given: dict[str, Any], name: str
+) -> None:
+    params = bare.prepare_index_params()
+    params.add_index(FIELD, **given, **({"metric_type": metric} if metric else {}))
+    bare.create_index(name, params, sync=False)
+    assert bare.list_indexes(name) == [FIELD]
+    assert bare.describe_index(name, FIELD) == {
+        "index_type": "AUTOINDEX",
+        "metric_type": metric or "MAX_SIM_COSINE",
+        "field_name": FIELD,
+        "index_name": FIELD,
+        **EMPTY,
+    }
+    bare.drop_index(name, FIELD)
+
+
+def test_every_type_of_index_is_described_and_searched_alike_after_reopening(path: Path) -> None:
+    pages, question = draw(1, 20), query(1)
+    client = connect(path)
+    for kind in (*KINDS, "AUTOINDEX"):
+        make(client, kind, schema(client), index(client, "MAX_SIM_IP", index_type=kind))
+        client.insert(kind, rows(pages))
+    described = {kind: client.describe_index(kind, FIELD) for kind in client.list_collections()}
+    assert {found["total_rows"] for found in described.values()} == {20}
+    client.close()
+    client = connect(path)
+    for kind in (*KINDS, "AUTOINDEX"):
+        assert client.list_indexes(kind) == [FIELD]
+        assert client.describe_index(kind, FIELD) == described[kind]
+        assert (described[kind]["index_type"], described[kind]["metric_type"]) == (kind, "MAX_SIM_IP")
+        assert_ranked(search(client, question, kind), expected(question, pages, "MAX_SIM_IP"), tolerance=1e-4)
+    client.close()
 
 
 @pytest.mark.parametrize(
