@@ -13,7 +13,7 @@ help:
 	@echo "make demo              find pages in sample reports; PDF=folder for your own files"
 	@echo "make test              run all tests;  JOBS=1 in one process, ARGS='-k word' some of them"
 	@echo "make soak              kill a writer ROUNDS=200 times at random moments, and check what it leaves; search 10,000 times"
-	@echo "make test-matrix       the tests of the adapters with older and newer releases;  ONLY=name one combination"
+	@echo "make test-matrix       the adapters and the engine with older and newer releases;  ONLY=name one combination"
 	@echo "make lint              check style and types;  make format  mend the style"
 	@echo "make bench             the engine against others, for hours;  ARGS='--help' what can be asked"
 	@echo "make bench-pages PAGES=folder  score a folder of PDFs with questions; EMBEDDER=name for another than static"

@@ -1,4 +1,4 @@
-"""The tests of the adapters with older and newer releases, each combination in an environment of its own.
+"""The tests of the adapters and of the engine with older and newer releases, each in an environment of its own.
 
 make test-matrix                         all combinations
 make test-matrix ONLY=oldest-milvus-2.6  one of them
@@ -68,9 +68,15 @@ COMBINATIONS = (
     Combination("newest-milvus-3.0", (*LANGCHAIN_NEWEST, *LLAMA_INDEX_NEWEST, "pymilvus~=3.0.0")),
 )
 INSTALLED = ("--editable", ".[cli,embedded,langchain,llama-index,pdf,static]", "--group", "demo", "--group", "test")
+# What the engine answers to the calls of a client, whose requests and names change from release to release.
+ENGINE = (
+    *("calls", "collections", "filters", "index_rules", "inverted", "name_rules", "partitions", "row_rules", "rows"),
+    *("schema_rules", "search", "search_rules", "serve", "text"),
+)
 TESTED = (
     *("tests/langchain", "src/colmilvus/langchain", "tests/llama_index", "src/colmilvus/llama_index"),
     "tests/test_inserting.py",
+    *(f"tests/embedded/test_{name}.py" for name in ENGINE),
 )
 STANDARD = "tests/langchain/test_standard.py"
 SHOWN = ("langchain-core", "langchain-tests", "llama-index-core", "llama-index-llms-openai", "pymilvus", "pytest")
