@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -17,6 +18,7 @@ from pymilvus.client.embedding_list import EmbeddingList
 from pymilvus.exceptions import DataNotMatchException, MilvusException
 
 from colmilvus import maxsim
+from colmilvus.embedded import limits
 from tests.embedded.pages import count, make
 from tests.embedded.seed_rows import paragraph_rows, unit_vectors
 from tests.embedders.cohere_server import vector_of
@@ -132,6 +134,30 @@ def test_more_than_64_mib_in_one_request_are_refused_with_both_numbers(client: M
         client.insert("articles", data)
     client.insert("articles", data[:1])
     assert count(client, "articles") == 1
+
+
+def test_more_than_a_server_gives_in_one_answer_is_refused_with_both_numbers(
+    pages: MilvusClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert limits.RESULT_BYTES == 100 << 20
+    rng = np.random.default_rng(9)
+    pages.insert("pages", [page(i, unit_vectors(rng, 1000)) for i in range(4)])
+    most = 3 * 1000 * DIM * 4 + 1000
+    monkeypatch.setattr(limits, "RESULT_BYTES", most)
+    wanted: dict[str, Any] = {"output_fields": [EMB], "limit": 4}
+    search = {"data": [EmbeddingList(unit_vectors(rng, 2))], "anns_field": EMB, **wanted}
+    said = {
+        "query": refused(pages.query, "pages", filter="corpus_id >= 0", **wanted),
+        "search": refused(pages.search, "pages", **search),
+    }
+
+    for what, why in said.items():
+        found = re.match(rf"{what} results exceed the maxOutputSize Limit {most}: these take (\d+) bytes; ", why)
+        assert found
+        assert 0 < int(found[1]) - 4 * 1000 * DIM * 4 < 1000
+    assert len(pages.query("pages", filter="corpus_id >= 0", **{**wanted, "limit": 3})) == 3
+    assert len(pages.search("pages", **{**search, "limit": 3})[0]) == 3
+    assert len(pages.search("pages", **{**search, "output_fields": ["doc_id"]})[0]) == 4
 
 
 def test_the_same_row_again_and_again_is_one_page(pages: MilvusClient) -> None:

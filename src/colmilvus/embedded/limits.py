@@ -6,15 +6,26 @@ Source of the rules: Milvus 2.6.20 to 3.0, ``internal/proxy/search_util.go`` and
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 from zoneinfo import available_timezones
 
 from colmilvus.embedded.refusal import Refused
 
-__all__ = ["MOST", "check_decimals", "check_limits", "check_timezone", "check_window", "parameters", "whole"]
+__all__ = [
+    "MOST",
+    "RESULT_BYTES",
+    "check_bytes",
+    "check_decimals",
+    "check_limits",
+    "check_timezone",
+    "check_window",
+    "parameters",
+    "whole",
+]
 
 MOST = 16384
+RESULT_BYTES = 100 << 20  # quotaAndLimits.limits.maxOutputSize
 
 
 def check_window(limit: int, offset: int) -> None:
@@ -36,6 +47,16 @@ def check_limits(params: dict[str, Any]) -> None:
     for name, value in (("topk", limit), ("offset", offset), ("offset+topk", limit + offset)):
         if not 0 < value <= MOST and not (name == "offset" and value == 0):
             raise Refused(f"{name} [{value}] is invalid, it should be in range [1, {MOST}], but got {value}")
+
+
+def check_bytes(what: str, columns: Iterable[Any]) -> None:
+    """Refuse results, a query's or a search's, whose fields take more bytes than a server gives."""
+    size = sum(column.ByteSize() for column in columns)
+    if size > RESULT_BYTES:
+        raise Refused(
+            f"{what} results exceed the maxOutputSize Limit {RESULT_BYTES}: these take {size} bytes; ask for fewer "
+            "rows at a time, or for fewer fields"
+        )
 
 
 def check_decimals(params: dict[str, Any]) -> None:

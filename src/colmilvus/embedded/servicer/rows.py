@@ -8,6 +8,7 @@ from typing import Any
 
 from pymilvus.grpc_gen import milvus_pb2, schema_pb2
 
+from colmilvus.embedded.limits import check_bytes
 from colmilvus.embedded.lite import EngineCollection
 from colmilvus.embedded.naming import check_undeclared
 from colmilvus.embedded.outputs import Outputs
@@ -132,6 +133,8 @@ class Rows(Calls):
             answer = super().Query(request, context)
             if not answer.status.code:
                 outputs.fill(answer.fields_data, answer.output_fields, collection)
+                if collection.structs:
+                    check_bytes("query", answer.fields_data)
                 answer.session_ts = timestamp()
         return answer
 

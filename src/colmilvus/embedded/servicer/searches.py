@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from colmilvus.embedded.limits import check_bytes
 from colmilvus.embedded.lite import EngineCollection, decode_hybrid_function_score
 from colmilvus.embedded.outputs import Outputs
 from colmilvus.embedded.searches import prepare_hybrid, prepare_search
@@ -38,6 +39,8 @@ class Searches(Calls):
             answer = handler(request, context)
             if not answer.status.code:
                 outputs.fill(answer.results.fields_data, answer.results.output_fields, collection)
+                if collection.structs:
+                    check_bytes("search", answer.results.fields_data)
         return answer
 
 
