@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +22,7 @@ from colmilvus.connection import Durability
 from colmilvus.embedded import connect
 from colmilvus.embedded.vectors import Column, Record, VectorStore
 from colmilvus.errors import InvalidInput
-from tests.embedded.pages import create, draw, rows
+from tests.embedded.pages import create, draw, rows, stored
 
 PROGRAM = """
 import os, sys, threading, time
@@ -152,14 +156,39 @@ def test_without_it_a_write_waits_for_no_disk(path: Path) -> None:
     assert {line[0] for line in found if line[1] == "0"} == {"insert", "upsert", "delete", "filter", "picture"}
 
 
-def test_the_database_stays_so_until_it_is_asked_for_less(path: Path) -> None:
-    asks: list[tuple[Durability | None, bool]] = [(None, False), ("power", True), (None, True), ("process", False)]
-    for asked, there in asks:
+def test_the_database_stays_so_until_it_is_asked_for_less(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fsync, synced = os.fsync, threading.Event()
+
+    def noted(descriptor: int) -> None:
+        fsync(descriptor)
+        synced.set()
+
+    monkeypatch.setattr(os, "fsync", noted)
+
+    def waits(write: Callable[[], Any]) -> bool:
+        synced.clear()
+        write()
+        return synced.is_set()
+
+    asks: list[tuple[Durability | None, bool]] = [
+        (None, False), ("power", True), (None, True), ("process", False), (None, False)
+    ]  # fmt: skip
+    for turn, (asked, there) in enumerate(asks):
         client = connect(path, durability=asked)
         assert (path / "power").exists() is there
-        create(client, name=f"c{there}{asked}")
-        client.insert(f"c{there}{asked}", rows(draw(1, 3)))
+        create(client, name=f"c{turn}")
+        # Of the collection that was just made, and of the one that was there before.
+        for name in {"c0", f"c{turn}"}:
+            for write in (
+                partial(client.insert, name, rows(draw(turn, 3))),
+                partial(client.upsert, name, rows(draw(turn, 2))),
+                partial(client.delete, name, ids=[1]),
+                partial(client.delete, name, filter="id == 0"),
+            ):
+                assert waits(write) is there
         client.close()
+    with closing(connect(path)) as client:
+        assert {len(stored(client, f"c{turn}")) for turn in range(len(asks))} == {1}
 
 
 def test_what_cannot_be_asked_for(path: Path) -> None:
