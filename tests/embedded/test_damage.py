@@ -178,3 +178,79 @@ def test_a_closed_database_can_be_copied_and_moved_with_its_pictures(tmp_path: P
             assert hit.entity.image is not None
             assert (tmp_path / name) in Path(str(hit.entity.image)).parents
             assert open_image(hit.entity.image).getpixel((5, 5))[0] > 240  # type: ignore[index]
+
+
+def checks(path: Path) -> list[Path]:
+    return sorted(path.rglob("*.checks"))
+
+
+def killed(path: Path, *writes: dict[int, Any]) -> Path:
+    """A database as a kill leaves it after these inserts, none of them flushed."""
+    client = connect(path)
+    create(client)
+    for pages in writes:
+        client.insert("pages", rows(pages))
+    copy = path.with_name("killed.db")
+    shutil.copytree(path, copy)
+    client.close()
+    return copy
+
+
+def goes_on(path: Path, wanted: set[int]) -> None:
+    """The database has these pages, takes more, and keeps them."""
+    for more in (100, 101):
+        client = connect(path)
+        assert stored(client).keys() == wanted
+        assert all(np.array_equal(found, PAGES[key % 100]) for key, found in stored(client).items())
+        client.insert("pages", [row(more, PAGES[more % 100])])
+        wanted = wanted | {more}
+        client.close()
+        assert checks(path) == []
+
+
+@pytest.mark.parametrize("damage", ["a log cut short", "checksums that changed"])
+def test_a_log_that_lost_its_end_opens_when_its_checksums_are_removed(path: Path, damage: str) -> None:
+    path = killed(path, *({key: PAGES[key]} for key in range(5)))
+    (file,) = checks(path)
+    log = file.with_name(f"wal_data_{file.stem.rsplit('_', 1)[-1]}.arrow")
+    hurt = log if damage == "a log cut short" else file
+    content = hurt.read_bytes()
+    hurt.write_bytes(content[:-20] if hurt == log else content[:-1] + bytes([content[-1] ^ 1]))
+    for _ in range(2):
+        told = asked(path, [], Path())
+        assert told is not None
+        assert str(hurt) in told
+        assert f"remove {file if hurt == log else 'it'} to go on without" in told
+    file.unlink()
+    # What was whole before the damage is there; where the checksums were hurt, all is.
+    goes_on(path, set(range(4 if hurt == log else 5)))
+
+
+def test_a_log_without_checksums_is_read_as_it_is(path: Path) -> None:
+    path = killed(path, *({key: PAGES[key]} for key in range(5)))
+    for file in checks(path):
+        file.unlink()
+    goes_on(path, set(range(5)))
+
+
+def test_checksums_go_with_the_log_that_they_are_of(path: Path) -> None:
+    client = connect(path)
+    create(client)
+
+    def written(call: Callable[[], Any], name: str = "pages") -> list[Path]:
+        client.insert(name, rows(PAGES))
+        client.delete(name, ids=[1])
+        assert len(checks(path)) == 1
+        call()
+        return checks(path)
+
+    client.create_partition("pages", "part")
+    client.insert("pages", rows(PAGES), partition_name="part")
+    client.release_partitions("pages", ["part"])
+    assert written(lambda: client.flush("pages")) == []
+    assert written(lambda: client.drop_partition("pages", "part")) == []
+    assert written(lambda: client.truncate_collection("pages")) == []
+    assert written(lambda: client.rename_collection("pages", "other")) == []
+    assert written(lambda: client.drop_collection("other"), "other") == []
+    create(client)
+    assert written(client.close) == []
