@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from pymilvus import DataType, MilvusClient
 
 from colmilvus.embedded import connect
+from colmilvus.embedded.lite.checked import CheckedLog
 from tests.embedded.pages import FIELD, draw, index, make, row, schema, search
 
 PAGES = draw(1, 6, most=4)
@@ -102,3 +105,30 @@ def test_a_delete_in_one_partition_leaves_the_others_alone(path: Path) -> None:
     client = connect(path)
     assert (found(client, "old"), found(client, "new")) == ({0, 1, 2}, {3, 4, 5})
     client.close()
+
+
+def test_rows_of_many_tenants_are_written_at_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = connect(path)
+    made = schema(client)
+    made.add_field("tenant", DataType.VARCHAR, max_length=20, is_partition_key=True)
+    make(client, "pages", made, index(client))
+    copies: list[Path] = []
+    write = CheckedLog.write_insert
+
+    def copied(log: CheckedLog, batch: Any) -> None:
+        """A kill after this write would leave the copy."""
+        write(log, batch)
+        copies.append(shutil.copytree(path, path.with_name(f"{len(copies)}.db")))
+
+    monkeypatch.setattr(CheckedLog, "write_insert", copied)
+    data = [row(key, patches, tenant=f"t{key % 9}") for key, patches in draw(2, 30, most=3).items()]
+    assert list(client.insert("pages", data)["ids"]) == list(range(30))
+    assert len(client.query("pages", filter='tenant == "t4"')) == 3
+    client.close()
+    assert copies
+    for copy in copies:
+        again = connect(copy)
+        assert {each["id"]: each["tenant"] for each in again.query("pages", filter="id >= 0")} == {
+            each["id"]: each["tenant"] for each in data
+        }
+        again.close()

@@ -99,6 +99,7 @@ METHODS: dict[Any, str] = {
     Collection: """insert upsert delete flush create_index drop_index create_partition drop_partition has_partition
         list_partitions load release
         alter_properties close get query search resolve_search_metric load_state pk_field name schema data_dir
+        _insert_with_partition_key
         _apply _should_flush _trigger_flush _schedule_bg_maintenance _wait_for_bg _num_entities
         _read_snapshot _segments_snapshot _compile_filter _indexed_filter_plan _effective_timezone _require_loaded
         _build_or_load_segment_index _refresh_segment_cache _resolve_anns_field _search_sparse

@@ -10,6 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from colmilvus.embedded.durability import sync_files, sync_folder, sync_tree
 from colmilvus.embedded.lite.checked import CheckedLog, CheckedManifest, seal_indexes
 from colmilvus.embedded.lite.names import (
@@ -54,6 +56,7 @@ class SafeCollection(Collection):  # type: ignore[misc]  # Milvus Lite has no ty
         self.outlives_power: Callable[[], bool] = lambda: False
         self._syncing = threading.Lock()
         self._indexing = threading.Lock()
+        self._gathered: list[Any] | None = None
         self._synced = -1
 
     # Writes, one after the other
@@ -214,7 +217,22 @@ class SafeCollection(Collection):  # type: ignore[misc]  # Milvus Lite has no ty
             self._end(log)
             raise self.gone() from error
 
+    def _insert_with_partition_key(self, records: list[dict[str, Any]]) -> list[Any]:
+        # Milvus Lite makes a write of each bucket, of which a kill or a read in between would see some.
+        gathered: list[Any] = []
+        self._gathered = gathered
+        try:
+            keys = super()._insert_with_partition_key(records)
+        finally:
+            self._gathered = None
+        (batch,) = pa.Table.from_batches([op.batch for op in gathered]).combine_chunks().to_batches()
+        self._apply(replace(gathered[0], batch=batch))
+        return list(keys)
+
     def _apply(self, op: Any) -> None:
+        if self._gathered is not None:
+            self._gathered.append(op)
+            return
         with self._whole():
             super()._apply(op)
         self._changed()
