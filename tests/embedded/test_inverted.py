@@ -240,6 +240,31 @@ def test_any_dimension(tmp_path: Path, dim: int) -> None:
     np.testing.assert_allclose(kept, np.sort(exact)[-3:], atol=1e-5)
 
 
+def test_rare_vectors_are_in_lists_that_a_query_like_them_comes_to_soon() -> None:
+    random = np.random.default_rng(3)
+
+    def about(means: Pages | NDArray[np.float32], each: int) -> NDArray[np.float32]:
+        found = np.repeat(means, each, axis=0)
+        return prepared(found + 0.05 * random.standard_normal(found.shape).astype(np.float32), "COSINE")
+
+    means = prepared(random.standard_normal((70, 32)).astype(np.float32), "COSINE")
+    common, rare = about(means[:40], 500), about(means[40:], 10)
+    portions = [np.concatenate([rare[at::3], common[at::50]]) for at in range(3)]
+
+    def ranks(quantizer: Quantizer) -> NDArray[np.int64]:
+        """How many lists a query like a rare vector comes to before that vector's."""
+        near = quantizer.nearness(quantizer.prepare(about(means[40:], 10)))
+        own = near[np.arange(len(rare)), quantizer.assign(rare)]
+        return np.asarray((near > own[:, None]).sum(axis=1))
+
+    asked: list[None] = []
+    unseen = ranks(Quantizer.train("COSINE", common, 256, lambda: None))
+    seen = ranks(Quantizer.train("COSINE", common, 256, lambda: asked.append(None), others=iter(portions)))
+    assert np.percentile(seen, 90) < 10 < 20 < np.percentile(unseen, 90)
+    assert seen.mean() < unseen.mean() / 4
+    assert len(asked) >= len(portions)
+
+
 def test_a_quantizer_comes_back_as_it_was(tmp_path: Path) -> None:
     quantizer = Quantizer.train("L2", prepared(np.concatenate(draw(50)), "L2"), 16, lambda: None)
     quantizer.save(tmp_path / "q")

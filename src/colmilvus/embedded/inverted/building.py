@@ -52,7 +52,10 @@ class Builder:
         live = self._records.found()
         lists = lists_for(live.vectors)
         sample = self._records.sample(live, self._kind, lists, self.go_on)
-        quantizer = Quantizer.train(self._kind, sample, lists, self.go_on, subspace=self._records.subspace)
+        others = self._records.others(live, self._kind, len(sample))
+        quantizer = Quantizer.train(
+            self._kind, sample, lists, self.go_on, others=others, subspace=self._records.subspace
+        )
         del sample
         self.go_on()
         name = self._folder.save_quantizer(quantizer)

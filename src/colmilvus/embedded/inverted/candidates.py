@@ -77,12 +77,11 @@ class _Search:
             self.values[chosen] = exact(chosen)
             self.compared[chosen] = True
             done = int(self.compared.sum())
-            left = max(0, self._most - done)
-            hopeful = self._hopeful()[:left]
+            hopeful = self._hopeful()
             while self._pays_to_narrow(len(hopeful)):
                 self._narrow(hopeful)
-                hopeful = self._hopeful()[:left]
-            chosen = hopeful[: max(STEP, done // 4)]
+                hopeful = self._hopeful()
+            chosen = hopeful[: min(max(0, self._most - done), max(STEP, done // 4))]
 
     def _beginning(self) -> Integers:
         """The records with the best estimates, and a few others, to learn about errors from."""

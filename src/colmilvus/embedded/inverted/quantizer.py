@@ -8,7 +8,7 @@ dimensions. Centroids are found in two levels, so that training and assigning co
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,6 +29,10 @@ ROUNDS = 8
 VECTORS_A_CODEWORD = 128
 NEAREST_GROUPS = 2
 LARGEST = 1e15
+RARE = 0.05
+"""The share of vectors, those farthest from every centroid, that have centroids of their own."""
+RARE_LISTS = 0.25
+"""The share of the lists that these get. Without them, a rare word is in a list that no search for it comes to."""
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
@@ -74,16 +78,23 @@ class Quantizer:
         lists: int,
         go_on: Callable[[], None],
         *,
+        others: Iterable[Floats] = (),
         subspace: int = SUBSPACE,
         seed: int = 0,
     ) -> Quantizer:
         """Learn about ``lists`` centroids and the codewords from a sample ``(n, width)`` of prepared vectors.
 
-        Raises what ``go_on`` does, which is called every second or so.
+        ``others`` are more vectors, in portions, among which rare ones are looked for. Raises what ``go_on`` does,
+        which is called every second or so.
         """
         groups = _centroids(sample, max(1, round(np.sqrt(lists))), seed)
-        centroids = _children(sample, groups, lists, seed, go_on)
-        found = cls(kind, groups, centroids, np.zeros((sample.shape[1] // subspace, 256, subspace), np.float32))
+        centroids = _children(sample, groups, round((1 - RARE_LISTS) * lists), seed, go_on)
+        codewords = np.zeros((sample.shape[1] // subspace, 256, subspace), np.float32)
+        rare = cls(kind, groups, centroids, codewords)._far(sample, others, go_on)
+        if len(rare):
+            more = _children(rare, groups, lists - round((1 - RARE_LISTS) * lists), seed, go_on)
+            centroids = np.concatenate([centroids, more])
+        found = cls(kind, groups, centroids, codewords)
         part = sample[np.random.default_rng(seed).permutation(len(sample))[: 256 * VECTORS_A_CODEWORD]]
         part -= centroids[found.assign(part)]
         for number, codewords in enumerate(found.codewords):
@@ -100,6 +111,16 @@ class Quantizer:
         _, found = self._assigner.search(np.ascontiguousarray(vectors), 1)
         # What is too far from everything for float32 has no nearest one.
         return np.asarray(np.maximum(found[:, 0], 0), np.int64)
+
+    def _far(self, sample: Floats, others: Iterable[Floats], go_on: Callable[[], None]) -> Floats:
+        """The vectors that are farther from their centroid than all but a few of the sample are."""
+        distances = self._assigner.search(sample, 1)[0][:, 0]
+        limit = np.quantile(distances, 1 - RARE)
+        found = [sample[distances > limit]]
+        for portion in others:
+            go_on()
+            found.append(portion[self._assigner.search(portion, 1)[0][:, 0] > limit])
+        return np.concatenate(found)
 
     @cached_property
     def _assigner(self) -> Any:

@@ -20,6 +20,8 @@ PORTION = 1 << 16
 SAMPLE_BYTES = 160 << 20
 SAMPLED_A_LIST = 64
 SAMPLED_RECORDS = 4096
+OTHERS = 4
+"""So many times the sample's vectors are looked through for rare ones."""
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
@@ -107,3 +109,10 @@ class Records:
                     continue
                 found.append(prepared(vectors[np.sort(random.permutation(count)[:size])], kind, self.subspace))
         return np.concatenate(found) if found else np.zeros((0, self.dim + -self.dim % self.subspace), np.float32)
+
+    def others(self, live: Live, kind: str, sampled: int, *, seed: int = 1) -> Iterator[Floats]:
+        """Prepared vectors of whole records drawn at random, in portions, ``OTHERS`` times as many as were sampled."""
+        order = np.random.default_rng(seed).permutation(len(live.rows))
+        drawn = np.sort(order[: len(Live(live.rows[order], live.counts[order]).first(OTHERS * sampled).rows)])
+        for portion in self.portions(Live(live.rows[drawn], live.counts[drawn]), kind):
+            yield portion.vectors
