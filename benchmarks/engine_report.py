@@ -121,6 +121,7 @@ LIMITS: dict[tuple[str, str], tuple[Callable[[Row], Iterator[str]], ...]] = {
     ("colmilvus float16", "ingest"): (exact_half,),
     ("colmilvus", "ingest"): (ingested, remembered),
     **{("colmilvus", f"filter {share} %"): (filtered,) for share in (1, 10, 50)},
+    **{("colmilvus", f"without the {count} nearest"): (filtered,) for count in (10, 50)},
     ("colmilvus", "without neighbours"): (filtered,),
     ("colmilvus", "2 GB"): (limited,),
     ("colmilvus", "cold"): (opened,),

@@ -26,7 +26,7 @@ STEP = 64
 LEARNT_FROM = 16
 MISSED = 0.001
 """The share of the answer that may be missed, as expected by the errors of estimates."""
-WIDENED = 1.5
+WIDENED = 1.7
 """How much wider than the errors seen so far those to come are taken to be."""
 FAR = 5.0
 """So many deviations away the chance is next to nothing, ten thousand times over."""
