@@ -166,7 +166,7 @@ def test_searches_leave_memory_as_it_was(tmp_path: Path) -> None:
 
     sizes = []
     for _ in range(2):
-        for number in range(600):
+        for number in range(200):
             best(made, pages[number % 50], np.arange(50), lambda at: np.zeros(len(at), np.float32), 5, 3.0)
         sizes.append(resident())
     assert sizes[1] < sizes[0] + (8 << 20)
@@ -248,8 +248,8 @@ def test_rare_vectors_are_in_lists_that_a_query_like_them_comes_to_soon() -> Non
         return prepared(found + 0.05 * random.standard_normal(found.shape).astype(np.float32), "COSINE")
 
     means = prepared(random.standard_normal((70, 32)).astype(np.float32), "COSINE")
-    common, rare = about(means[:40], 500), about(means[40:], 10)
-    portions = [np.concatenate([rare[at::3], common[at::50]]) for at in range(3)]
+    common, rare = about(means[:40], 200), about(means[40:], 10)
+    portions = [np.concatenate([rare[at::3], common[at::20]]) for at in range(3)]
 
     def ranks(quantizer: Quantizer) -> NDArray[np.int64]:
         """How many lists a query like a rare vector comes to before that vector's."""
