@@ -26,6 +26,7 @@ __all__ = [
 
 MOST = 16384
 RESULT_BYTES = 100 << 20  # quotaAndLimits.limits.maxOutputSize
+LIST_HEAD = 16  # tags, lengths and the dim of one embedding list in an answer, about
 
 
 def check_window(limit: int, offset: int) -> None:
@@ -51,12 +52,22 @@ def check_limits(params: dict[str, Any]) -> None:
 
 def check_bytes(what: str, columns: Iterable[Any]) -> None:
     """Refuse results, a query's or a search's, whose fields take more bytes than a server gives."""
-    size = sum(column.ByteSize() for column in columns)
+    size = sum(map(_bytes_of, columns))
     if size > RESULT_BYTES:
         raise Refused(
             f"{what} results exceed the maxOutputSize Limit {RESULT_BYTES}: these take {size} bytes; ask for fewer "
             "rows at a time, or for fewer fields"
         )
+
+
+def _bytes_of(column: Any) -> int:
+    """The bytes of a column of an answer; of embedding lists without writing them, which takes as long as answering."""
+    if column.HasField("struct_arrays"):
+        return sum(map(_bytes_of, column.struct_arrays.fields))
+    if column.HasField("vectors") and column.vectors.WhichOneof("data") == "vector_array":
+        lists = column.vectors.vector_array.data
+        return sum(LIST_HEAD + 4 * len(one.float_vector.data) + len(one.float16_vector) for one in lists)
+    return int(column.ByteSize())
 
 
 def check_decimals(params: dict[str, Any]) -> None:
