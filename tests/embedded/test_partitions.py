@@ -132,3 +132,22 @@ def test_rows_of_many_tenants_are_written_at_once(path: Path, monkeypatch: pytes
             each["id"]: each["tenant"] for each in data
         }
         again.close()
+
+
+def test_of_rows_of_one_key_the_last_one_stays_whatever_tenants_they_have(path: Path) -> None:
+    client = connect(path)
+    made = schema(client)
+    made.add_field("tenant", DataType.VARCHAR, max_length=20, is_partition_key=True)
+    make(client, "pages", made, index(client))
+    patches = draw(2, 24, most=3)
+    # Both orders of any two of these tenants, so that no order of their buckets is the rows'.
+    pairs = [(f"t{key % 4}", f"t{(key + 1 + key // 4 % 3) % 4}") for key in range(24)]
+    first = [row(key, patches[key], tenant=before) for key, (before, _) in enumerate(pairs)]
+    last = [row(key, patches[key], tenant=after) for key, (_, after) in enumerate(pairs)]
+    assert list(client.insert("pages", first + last)["ids"]) == [*range(24), *range(24)]
+    for _ in ("written", "flushed"):
+        found = client.query("pages", filter="id >= 0", output_fields=["id", "tenant"])
+        assert {each["id"]: each["tenant"] for each in found} == {each["id"]: each["tenant"] for each in last}
+        assert len(found) == 24
+        client.flush("pages")
+    client.close()

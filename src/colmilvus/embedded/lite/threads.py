@@ -218,16 +218,18 @@ class SafeCollection(Collection):  # type: ignore[misc]  # Milvus Lite has no ty
             raise self.gone() from error
 
     def _insert_with_partition_key(self, records: list[dict[str, Any]]) -> list[Any]:
-        # Milvus Lite makes a write of each bucket, of which a kill or a read in between would see some.
+        # Milvus Lite makes a write of each bucket, of which a kill or a read in between would see some; and of two rows
+        # of a key in different buckets, the one in the later bucket would stay, not the later one.
+        last = {record[self._pk_name]: record for record in records}
         gathered: list[Any] = []
         self._gathered = gathered
         try:
-            keys = super()._insert_with_partition_key(records)
+            super()._insert_with_partition_key(list(last.values()))
         finally:
             self._gathered = None
         (batch,) = pa.Table.from_batches([op.batch for op in gathered]).combine_chunks().to_batches()
         self._apply(replace(gathered[0], batch=batch))
-        return list(keys)
+        return [record[self._pk_name] for record in records]
 
     def _apply(self, op: Any) -> None:
         if self._gathered is not None:
