@@ -60,6 +60,7 @@ LIBRARIES = {
     "cohere": {"embedders"},
     "colpali_engine": {"embedders"},
     "faiss": {"embedded"},  # which Milvus Lite needs
+    "numkong": {"embedded"},
     "huggingface_hub": {"embedders"},
     "langchain_core": {"langchain"},
     "lindera": {"embedded"},

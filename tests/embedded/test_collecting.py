@@ -123,7 +123,8 @@ def test_a_reader_sees_what_it_saw_until_it_has_ended(tmp_path: Path) -> None:
             segment, start, number = (int(part[0]) for part in store.locate(np.array([8])))
             work.run(lambda: np.array([8], np.int64), lambda: None, 0.2)
             check(store, list(range(100)))
-            assert (store.matrix(segment, 0, start + number)[0][start : start + number] == 8).all()
+            stored = store.matrix(segment, 0, start + number)[0][start : start + number]
+            assert (store.columns[0].given(stored) == 8).all()
             with store.reading():
                 assert not work.finish()
         assert work.finish()

@@ -22,6 +22,7 @@ from pymilvus.client.embedding_list import EmbeddingList
 
 from colmilvus import maxsim
 from colmilvus.embedded import connect
+from colmilvus.embedded.bounded import Bounded
 from colmilvus.embedded.inverted import plan, probe
 from colmilvus.embedded.inverted.candidates import best
 from colmilvus.embedded.inverted.generation import Generation
@@ -30,6 +31,7 @@ from colmilvus.embedded.inverted.plan import Discard, Encode, Limits, Live, Merg
 from colmilvus.embedded.inverted.probe import Probe
 from colmilvus.embedded.inverted.quantizer import Quantizer, prepared
 from colmilvus.embedded.inverted.writing import merged, sorted_by_list
+from colmilvus.embedded.scoring import Scorer
 from colmilvus.entity import Metric
 
 DIM = 16
@@ -48,6 +50,18 @@ def draw(number: int, seed: int = 0, dim: int = DIM, length: int = LENGTH) -> Pa
         found = words[random.zipf(1.3, length) % 300] + 0.7 * topic + 0.3 * random.standard_normal((length, dim))
         pages.append(found.astype(np.float32))
     return pages
+
+
+class Known(Scorer):
+    """Scores that are known beforehand; ``asked`` are the positions that were asked for."""
+
+    def __init__(self, scores: NDArray[Any]) -> None:
+        self._scores = scores.astype(np.float32)
+        self.asked: list[int] = []
+
+    def bounded(self, positions: NDArray[np.int64]) -> Bounded:
+        self.asked.extend(positions.tolist())
+        return Bounded(self._scores[positions], np.zeros(len(positions), np.float32))
 
 
 def queries(pages: Pages, number: int = 30) -> Pages:
@@ -90,29 +104,26 @@ def test_candidates_hold_the_best(
     tmp_path: Path, kind: Metric, levels: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(probe, "LEVELS", levels)
+    monkeypatch.setattr("colmilvus.embedded.inverted.candidates.FIRST", 16)
     pages = draw(900)
     made = generation(tmp_path, pages, kind, parts=3)
     sign = -1 if kind == "L2" else 1
     recalls, compared = [], []
     for query in queries(pages, 12):
         exact = sign * oracle(query, pages, kind)
-        asked: list[int] = []
-
-        def score(at: NDArray[np.int64], exact: Any = exact, asked: list[int] = asked) -> NDArray[np.float32]:
-            asked.extend(at.tolist())
-            return np.asarray(exact[at], np.float32)
-
-        positions, scores = best(made, query, np.arange(len(pages)), score, 10, 3.0)
+        scorer = Known(exact)
+        positions, scores = best(made, query, np.arange(len(pages)), scorer, 10, 3.0)
         np.testing.assert_allclose(scores, exact[positions], rtol=1e-5)
         found = positions[np.argsort(-scores)[:10]]
         recalls.append(len({*found.tolist()} & {*np.argsort(-exact)[:10].tolist()}) / 10)
-        compared.append(len(asked))
-        assert len(asked) == len(set(asked))
+        compared.append(len(scorer.asked))
+        assert len(scorer.asked) == len(set(scorer.asked))
         taken = []
         for ratio in (0.01, 3):
-            asked.clear()
-            taken.append(len(best(made, query, np.arange(len(pages)), score, 10, ratio)[0]))
-        assert 10 <= taken[0] < 50 <= taken[1] == len(asked)
+            scorer = Known(exact)
+            best(made, query, np.arange(len(pages)), scorer, 10, ratio)
+            taken.append(len(scorer.asked))
+        assert 10 <= taken[0] < 50 <= taken[1]
     assert np.mean(recalls) >= 0.97
     assert np.mean(compared) < len(pages) / 2
 
@@ -167,7 +178,7 @@ def test_searches_leave_memory_as_it_was(tmp_path: Path) -> None:
     sizes = []
     for _ in range(2):
         for number in range(200):
-            best(made, pages[number % 50], np.arange(50), lambda at: np.zeros(len(at), np.float32), 5, 3.0)
+            best(made, pages[number % 50], np.arange(50), Known(np.zeros(50)), 5, 3.0)
         sizes.append(resident())
     assert sizes[1] < sizes[0] + (8 << 20)
 
@@ -224,8 +235,9 @@ def test_what_is_not_allowed_or_not_held(tmp_path: Path) -> None:
     made = generation(tmp_path, pages[:300], "IP")
     rows = np.arange(1, 400, 3)
     exact = oracle(queries(pages, 1)[0], pages, "IP")
-    positions, _ = best(made, queries(pages, 1)[0], rows, lambda at: exact[rows[at]].astype(np.float32), 5, 3.0)
-    assert {*np.flatnonzero(rows >= 300)} <= {*positions.tolist()}
+    scorer = Known(exact[rows])
+    positions, _ = best(made, queries(pages, 1)[0], rows, scorer, 5, 3.0)
+    assert {*np.flatnonzero(rows >= 300)} <= {*scorer.asked}
     assert set(np.argsort(-exact[rows])[:5]) <= {*positions.tolist()}
 
 
@@ -235,7 +247,7 @@ def test_any_dimension(tmp_path: Path, dim: int) -> None:
     made = generation(tmp_path, pages, "COSINE")
     query = queries(pages, 1)[0][:4]
     exact = oracle(query, pages, "COSINE")
-    positions, _ = best(made, query, np.arange(300), lambda at: exact[at].astype(np.float32), 3, 3.0)
+    positions, _ = best(made, query, np.arange(300), Known(exact), 3, 3.0)
     kept = np.sort(exact[positions])[-3:]
     np.testing.assert_allclose(kept, np.sort(exact)[-3:], atol=1e-5)
 

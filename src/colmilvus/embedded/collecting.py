@@ -21,11 +21,12 @@ from colmilvus.embedded import vectors
 from colmilvus.embedded.durability import sync_files, sync_folder
 from colmilvus.embedded.places import PLACE, Integers, Places, Span, Survey, place
 from colmilvus.embedded.segments import (
+    CHECKS,
     HEADER_SIZE,
     NUMBER,
     Entry,
     Segment,
-    checksum,
+    checksums,
     pack_mark,
     pack_written,
     write,
@@ -176,7 +177,8 @@ class Collecting:
         if not count:
             return b"", b""
         found, norms = (part[start : start + count] for part in self._store.matrix(segment, column, start + count))
-        if checksum(found, norms) != int(table.checks[at, column]):
+        checks = checksums(self._store.columns[column], found, norms)
+        if checks != tuple(table.checks[at, CHECKS * column : CHECKS * (column + 1)].tolist()):
             raise DatabaseDamaged(f"the vectors of record {table.numbers[at]} are not what was written")
         return found.tobytes(), norms.tobytes()
 

@@ -22,7 +22,7 @@ from colmilvus.errors import DatabaseDamaged, DatabaseError
 
 __all__ = ["FORMAT", "forget_address", "lite_folder", "prepare", "read_address", "write_address"]
 
-FORMAT = 2
+FORMAT = 3
 OURS = {
     "LOCK",
     "power",

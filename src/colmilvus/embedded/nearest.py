@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from colmilvus.embedded.bounded import Bounded, bounded
 from colmilvus.embedded.inverted import InvertedFile
-from colmilvus.embedded.scan import scores
+from colmilvus.embedded.scoring import Scorer, best_of
 from colmilvus.embedded.vectors import VectorStore
 
 __all__ = ["nearest", "ordered"]
@@ -33,46 +34,26 @@ def nearest(
 
     Queries, ``kind`` and errors as for ``scan.scores``. Scores are exact, whatever found them.
     """
-    left = list(range(len(queries)))
+    scorers = [Scorer(store, column, rows, query, kind) for query in queries]
     found: dict[int, Best] = {}
     if inverted is not None:
-        sign = -1 if kind == "L2" else 1
-        for i in left:
-            exact = _Exact(store, column, rows, queries[i], kind, sign)
-            best = inverted.best(queries[i], rows, exact, sum(window), ratio)
+        for i, scorer in enumerate(scorers):
+            best = inverted.best(queries[i], rows, scorer, sum(window), ratio)
             if best is not None:
-                found[i] = _window(best[0], sign * best[1], window, kind)
-    left = [i for i in left if i not in found]
+                found[i] = best
+    left = [i for i in range(len(queries)) if i not in found]
     if left:
-        lines = scores(store, column, rows, [queries[i] for i in left], kind)
-        for i, line in zip(left, lines, strict=True):
-            found[i] = _window(np.arange(len(rows)), line, window, kind)
-    return [found[i] for i in range(len(queries))]
-
-
-class _Exact:
-    """Exact scores of positions for one query, larger is better."""
-
-    def __init__(
-        self, store: VectorStore, column: int, rows: Integers, query: NDArray[Any], kind: str, sign: int
-    ) -> None:
-        self._store, self._column = store, column
-        self._rows = rows
-        self._query = query
-        self._kind = kind
-        self._sign = sign
-
-    def __call__(self, positions: Integers) -> Floats:
-        rows = self._rows[positions]
-        self._store.expect(rows, self._column)
-        found = scores(self._store, self._column, rows, [self._query], self._kind)[0]
-        return np.asarray(self._sign * found, np.float32)
+        everywhere = np.arange(len(rows))
+        among = bounded(store, column, rows, [queries[i] for i in left], kind)
+        for i, values, errors in zip(left, *among, strict=True):
+            known = Bounded(-values if kind == "L2" else values, errors)
+            found[i] = best_of(everywhere, known, scorers[i], sum(window))
+    return [_window(*found[i], window, kind) for i in range(len(queries))]
 
 
 def _window(positions: Integers, line: Floats, window: tuple[int, int], kind: str) -> Best:
-    positions = np.asarray(positions)
     order = np.argsort(positions, kind="stable")
-    positions, line = positions[order], line[order]
+    positions, line = positions[order], -line[order] if kind == "L2" else line[order]
     best = ordered(line, *window, ascending=kind == "L2")
     return positions[best], line[best]
 

@@ -32,14 +32,14 @@ class Places:
         self.size = len(numbers)
 
     @classmethod
-    def of(cls, found: Sequence[tuple[int, int, Entry]], columns: int) -> Places:
+    def of(cls, found: Sequence[tuple[int, int, Entry]], checks_each: int) -> Places:
         """The table of what logs say: (segment, start, entry), of equal numbers the last one counts."""
         numbers = np.array([entry.row for _, _, entry in found], np.int64)
         # The first of equal numbers in the reverse is the last one.
         kept = len(found) - 1 - np.unique(numbers[::-1], return_index=True)[1]
         places = np.array([place(segment, start, entry) for segment, start, entry in found], PLACE)
-        checks = np.array([entry.checks for _, _, entry in found], np.uint32).reshape(len(found), columns)
-        return cls(numbers[kept], places[kept], checks[kept], np.zeros((len(kept), columns), np.bool_))
+        checks = np.array([entry.checks for _, _, entry in found], np.uint32).reshape(len(found), checks_each)
+        return cls(numbers[kept], places[kept], checks[kept], np.zeros((len(kept), checks_each), np.bool_))
 
     def find(self, rows: Integers) -> Integers:
         """The positions of records in the table. Raises KeyError with the first number that is not in it."""

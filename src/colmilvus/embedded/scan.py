@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from colmilvus.embedded.parallel import each, processors
-from colmilvus.embedded.vectors import VectorStore
+from colmilvus.embedded.vectors import Column, VectorStore
 
-__all__ = ["scores"]
+__all__ = ["SMALL", "Queries", "are_one", "cut", "groups", "matrices", "scores", "verify"]
 
 BLOCK_BYTES = 13 << 18
 """So much of vectors is multiplied at once: as fast as it gets where a cache of some MiB holds them."""
@@ -30,6 +30,7 @@ ZERO = np.zeros(1, np.int64)
 
 Doubles = NDArray[np.float64]
 Integers = NDArray[np.int64]
+Matrix = tuple[NDArray[Any], NDArray[np.float32]]
 
 
 class Chunk(NamedTuple):
@@ -60,16 +61,31 @@ def scores(
     found = np.zeros((len(queries), len(rows)), np.float32)
     if not len(rows):
         return found
-    unverified = store.unverified(rows, column)
-    each(lambda at: store.verify(unverified[at : at + CHECKED], column), range(0, len(unverified), CHECKED))
-    for first, last in _groups(queries):
-        part = _Queries.of(queries[first:last], kind)
+    verify(store, column, rows)
+    for first, last in groups(queries):
+        part = Queries.of(queries[first:last], kind)
         compare = _Compare(store, column, rows, part, found[first:last])
         each(compare, compare.chunks)
     return found
 
 
-def _groups(queries: Sequence[NDArray[Any]]) -> Iterator[tuple[int, int]]:
+def verify(store: VectorStore, column: int, rows: Integers, *, first: bool = False) -> None:
+    """As ``VectorStore.verify``, with several threads."""
+    left = store.unverified(rows, column, first=first)
+    parts = [left[at : at + CHECKED] for at in range(0, len(left), CHECKED)]
+    each(lambda part: store.verify(part, column, first=first), parts)
+
+
+def matrices(store: VectorStore, column: int, segments: Integers, ends: Integers) -> dict[int, Matrix]:
+    """What is stored in each of the segments, by number, and the norms, as far as the ends of records in it."""
+    found = {}
+    for segment in np.unique(segments).tolist():
+        found[segment] = store.matrix(segment, column, int(ends[segments == segment].max()))
+    return found
+
+
+def groups(queries: Sequence[NDArray[Any]]) -> Iterator[tuple[int, int]]:
+    """Runs of queries, from and to, which together have few enough vectors."""
     first, total = 0, 0
     for i, query in enumerate(queries):
         if i > first and total + len(query) > QUERY_VECTORS:
@@ -80,7 +96,7 @@ def _groups(queries: Sequence[NDArray[Any]]) -> Iterator[tuple[int, int]]:
 
 
 @dataclass(frozen=True)
-class _Queries:
+class Queries:
     """Queries of one metric, end to end: in float64 and float32, their squared norms, and where each begins."""
 
     kind: str
@@ -90,7 +106,7 @@ class _Queries:
     bounds: Integers
 
     @classmethod
-    def of(cls, queries: Sequence[NDArray[Any]], kind: str) -> _Queries:
+    def of(cls, queries: Sequence[NDArray[Any]], kind: str) -> Queries:
         wide = np.concatenate([np.asarray(query, np.float64) for query in queries])
         squares = np.einsum("ij,ij->i", wide, wide)
         if kind == "COSINE":
@@ -101,9 +117,9 @@ class _Queries:
 
     def scores(self, block: Block) -> NDArray[Any]:
         """MaxSim of each query with each record of the block."""
-        if self.kind == "COSINE" and _are_one(block.norms):
+        if self.kind == "COSINE" and are_one(block.norms):
             best = _reduced(np.maximum, self.narrow @ block.vectors.T, block.starts)
-        elif self._fit_float32(block.norms):
+        elif self.fit_float32(block.norms.min(where=block.norms > 0, initial=1), float(block.norms.max())):
             best = self._best(self.narrow, block)
         else:
             vectors = block.vectors.astype(np.float64)
@@ -111,12 +127,16 @@ class _Queries:
             best = self._best(self.wide, Block(block.starts, vectors, norms))
         return np.asarray(np.add.reduceat(best, self.bounds, axis=0, dtype=np.float64))
 
-    def _fit_float32(self, norms: NDArray[Any]) -> bool:
-        """Whether float32 holds every number on the way to the scores of vectors with these norms."""
-        largest, query = float(norms.max()), float(np.sqrt(self.squares.max()))
+    def fit_float32(self, least: Any, largest: Any) -> Any:
+        """Whether float32 holds every number on the way to the scores of vectors whose norms lie between these.
+
+        ``least`` is the smallest norm above zero. Both may be arrays.
+        """
         if self.kind == "COSINE":
-            return largest < LARGE and not ((norms > 0) & (norms < SMALL)).any()
-        return max(largest, query, largest * query) < LARGE and (self.kind == "IP" or (largest + query) ** 2 < LARGE)
+            return (largest < LARGE) & (least >= SMALL)
+        query = float(np.sqrt(self.squares.max()))
+        fits = (largest < LARGE) & (query < LARGE) & (largest * query < LARGE)
+        return fits & ((largest + query) ** 2 < LARGE) if self.kind == "L2" else fits
 
     def _best(self, queries: NDArray[Any], block: Block) -> NDArray[Any]:
         """The best match of every query vector in every record: ``(query vectors, records)``.
@@ -135,7 +155,7 @@ class _Queries:
         return _reduced(np.maximum, matches, block.starts)
 
 
-def _are_one(norms: NDArray[Any]) -> bool:
+def are_one(norms: NDArray[Any]) -> bool:
     """Whether the norms differ from one by no more than float32 rounds a vector of length one."""
     return bool(norms.min() >= 1 - ROUNDED and norms.max() <= 1 + ROUNDED)
 
@@ -150,7 +170,7 @@ class _Compare:
     """Writes the scores of chunks of records to their places."""
 
     def __init__(
-        self, store: VectorStore, column: int, rows: Integers, queries: _Queries, found: NDArray[np.float32]
+        self, store: VectorStore, column: int, rows: Integers, queries: Queries, found: NDArray[np.float32]
     ) -> None:
         self._queries = queries
         self._found = found
@@ -159,10 +179,9 @@ class _Compare:
         segments, starts, counts = segments[order], starts[order], counts[order]
         dim = store.columns[column].dim
         height = max(1, min(BLOCK_BYTES // (4 * dim), CELLS // (len(queries.wide) * processors())))
-        self.chunks = [Chunk(order[part], segments[part], starts[part], counts[part]) for part in _cut(counts, height)]
-        last = np.append(np.flatnonzero(segments[1:] != segments[:-1]), len(segments) - 1)
-        ends = zip(segments[last].tolist(), (starts + counts)[last].tolist(), strict=True)
-        self._matrices = {segment: store.matrix(segment, column, end) for segment, end in ends}
+        self.chunks = [Chunk(order[part], segments[part], starts[part], counts[part]) for part in cut(counts, height)]
+        self._column = store.columns[column]
+        self._matrices = matrices(store, column, segments, starts + counts)
         self._shape = (min(height, int(counts.sum())), dim)
         self._buffers: deque[NDArray[np.float32]] = deque()
 
@@ -183,26 +202,34 @@ class _Compare:
 
     def _in_place(self, chunk: Chunk) -> Block:
         """The one record of a chunk, which is too large to be copied."""
-        ((segment, which, _),) = _pieces(chunk)
+        ((segment, which, _, _),) = _pieces(chunk, self._column)
         vectors, lengths = self._matrices[segment]
-        return Block(ZERO, np.asarray(vectors[which], np.float32), lengths[which])
+        return Block(ZERO, np.asarray(self._column.given(vectors[which]), np.float32), lengths[which])
 
     def _gathered(self, chunk: Chunk, buffer: NDArray[np.float32]) -> Block:
         """The records of a chunk, copied out of their segments, end to end."""
         # BLAS is faster for it: it reads a cache then, and not memory, in leaps of a row.
         norms = np.empty(int(chunk.counts.sum()), np.float32)
         begin = 0
-        for segment, which, count in _pieces(chunk):
+        for segment, which, count, halved in _pieces(chunk, self._column):
             vectors, lengths = self._matrices[segment]
-            buffer[begin : begin + count] = vectors[which]
+            piece = buffer[begin : begin + count]
+            if halved:
+                self._column.join(self._column.halves(vectors[which]), piece)
+            else:
+                piece[:] = vectors[which]
             norms[begin : begin + count] = lengths[which]
             begin += count
         return Block(np.cumsum(chunk.counts) - chunk.counts, buffer[:begin], norms)
 
 
-def _pieces(chunk: Chunk) -> Iterator[tuple[int, slice | Integers, int]]:
-    """Segment, places in it, and number of vectors: of what lies in one piece, or where pieces are short, of more."""
-    joins = chunk.segments[1:] == chunk.segments[:-1]
+def _pieces(chunk: Chunk, column: Column) -> Iterator[tuple[int, slice | Integers, int, bool]]:
+    """Segment, places in it, number of vectors, and whether they are one record's halves.
+
+    Others are together where they lie in one piece, or where pieces are short, in one segment.
+    """
+    halved = column.halved(chunk.counts)
+    joins = (chunk.segments[1:] == chunk.segments[:-1]) & ~halved[1:] & ~halved[:-1]
     follows = joins & (chunk.starts[1:] == chunk.starts[:-1] + chunk.counts[:-1])
     is_long = SHORT * (1 + np.count_nonzero(~follows)) <= chunk.counts.sum()
     first = np.append(0, np.flatnonzero(~(follows if is_long else joins)) + 1)
@@ -212,10 +239,10 @@ def _pieces(chunk: Chunk) -> Iterator[tuple[int, slice | Integers, int]]:
         which: slice | Integers = slice(int(starts[0]), int(starts[0]) + total)
         if not is_long and end - begin > 1:
             which = np.repeat(starts - (np.cumsum(counts) - counts), counts) + np.arange(total)
-        yield int(chunk.segments[begin]), which, total
+        yield int(chunk.segments[begin]), which, total, bool(halved[begin])
 
 
-def _cut(counts: Integers, height: int) -> Iterator[slice]:
+def cut(counts: Integers, height: int) -> Iterator[slice]:
     """Cut records into chunks of about ``height`` vectors."""
     totals = np.concatenate([[0], np.cumsum(counts)])
     begin = 0

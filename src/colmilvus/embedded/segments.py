@@ -1,8 +1,8 @@
-"""The files that hold records: vectors and their norms, and the log that says which of them count.
+"""The files that hold records: vectors, as ``halves`` has them, their norms, and the log that says which count.
 
 A log entry is a header (record number, size and checksum of the body, checksum of the header) and a body: how many
-structs, a checksum for each vector sub-field, the scalar sub-fields as messages. An entry without a body is a mark: its
-number was given, though no record may be left that has it. All numbers are little-endian.
+structs, two checksums for each vector sub-field, the scalar sub-fields as messages. An entry without a body is a mark:
+its number was given, though no record may be left that has it. All numbers are little-endian.
 """
 
 from __future__ import annotations
@@ -19,9 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 from xxhash import xxh3_64
 
+from colmilvus.embedded.halves import Column
 from colmilvus.errors import DatabaseDamaged
 
 __all__ = [
+    "CHECKS",
     "HEADER_SIZE",
     "NUMBER",
     "Column",
@@ -29,6 +31,7 @@ __all__ = [
     "Record",
     "Segment",
     "checksum",
+    "checksums",
     "entries",
     "norms_of",
     "pack",
@@ -43,24 +46,13 @@ __all__ = [
 START = struct.Struct("<QII")
 NUMBER = struct.Struct("<I")
 HEADER_SIZE = START.size + NUMBER.size
+CHECKS = 2
+"""Checksums that a record has for each vector sub-field."""
 JOINED = 1 << 16
 """Bytes below which arrays are copied together, to be written at once; larger ones are written where they lie."""
 
 Mapped = tuple[Any, NDArray[Any], NDArray[np.float32]]
 """A column as the system has it mapped, its vectors, and their norms."""
-
-
-@dataclass(frozen=True)
-class Column:
-    """One vector sub-field: the dimension and the type of its vectors."""
-
-    dim: int
-    dtype: np.dtype[Any]
-
-    @property
-    def width(self) -> int:
-        """Bytes of one vector."""
-        return self.dim * self.dtype.itemsize
 
 
 @dataclass(frozen=True)
@@ -70,6 +62,11 @@ class Record:
     count: int
     vectors: tuple[NDArray[Any], ...]
     scalars: tuple[bytes, ...]
+
+    def stored(self, columns: Sequence[Column]) -> Record:
+        """The same, with its vectors as they are stored."""
+        vectors = tuple(column.stored(given) for column, given in zip(columns, self.vectors, strict=True))
+        return Record(self.count, vectors, self.scalars)
 
 
 @dataclass(frozen=True)
@@ -138,7 +135,7 @@ class Segment:
         return min(found, default=(2**62, self.log))
 
     def matrix(self, column: int, least: int) -> tuple[NDArray[Any], NDArray[np.float32]]:
-        """Vectors ``(n, dim)`` and norms ``(n,)`` of one column, mapped from disk; n is at least ``least``.
+        """Vectors ``(n, dim)``, as they are stored, and norms ``(n,)`` of one column; n is at least ``least``.
 
         Raises DatabaseDamaged where a file has become shorter than its records: to read beyond its end is fatal.
         """
@@ -160,13 +157,13 @@ class Segment:
             mapped = self._maps[column] = (vectors.base, np.asarray(vectors), np.asarray(norms))
         return mapped
 
-    def expect(self, column: int, start: int, count: int) -> None:
-        """Have the system fetch these vectors while others are worked on, where it can be told to."""
+    def expect(self, column: int, start: int, count: int, share: float) -> None:
+        """Have the system fetch the first ``share`` of these vectors' bytes, where it can be told to."""
         mapped = self._mapped(column, start + count)[0]
         width = self.columns[column].width
         if isinstance(mapped, mmap.mmap) and hasattr(mmap, "MADV_WILLNEED"):
             first = start * width // mmap.PAGESIZE * mmap.PAGESIZE
-            mapped.madvise(mmap.MADV_WILLNEED, first, (start + count) * width - first)
+            mapped.madvise(mmap.MADV_WILLNEED, first, int((start + share * count) * width) - first)
 
     def read(self, at: int, size: int) -> bytes:
         """A part of the log. Raises DatabaseDamaged where it is no longer there."""
@@ -203,14 +200,22 @@ def pack(row: int, count: int, checks: Sequence[int], scalars: Sequence[bytes]) 
 
 
 def pack_all(
-    records: Iterable[Record], norms: Iterable[list[NDArray[np.float32]]], first: int, at: int
+    columns: Sequence[Column],
+    records: Iterable[Record],
+    norms: Iterable[list[NDArray[np.float32]]],
+    first: int,
+    at: int,
 ) -> tuple[list[Entry], bytearray]:
-    """The log entries of records that are numbered from ``first``, as they will stand from byte ``at`` of a log."""
+    """The log entries of records that are numbered from ``first``, as they will stand from byte ``at`` of a log.
+
+    The records have their vectors as they are stored.
+    """
     found, log = [], bytearray()
     for row, (record, lengths) in enumerate(zip(records, norms, strict=True), first):
-        checks = tuple(checksum(vectors, norm) for vectors, norm in zip(record.vectors, lengths, strict=True))
+        parts = (checksums(*each) for each in zip(columns, record.vectors, lengths, strict=True))
+        checks = [check for both in parts for check in both]
         packed, scalars = pack(row, record.count, checks, record.scalars)
-        found.append(Entry(row, record.count, checks, at + len(log) + scalars, len(packed) - scalars))
+        found.append(Entry(row, record.count, tuple(checks), at + len(log) + scalars, len(packed) - scalars))
         log += packed
     return found, log
 
@@ -234,7 +239,8 @@ def _entry(row: int, body: bytes) -> bytes:
 def entries(path: Path, columns: int) -> Iterator[Entry]:
     """The whole entries of a log; an incomplete last one is left out. Raises DatabaseDamaged, naming the file."""
     data = path.read_bytes()
-    head = NUMBER.size * (1 + columns)
+    checks = CHECKS * columns
+    head = NUMBER.size * (1 + checks)
     at = 0
     while at + HEADER_SIZE <= len(data):
         start = data[at : at + START.size]
@@ -250,8 +256,8 @@ def entries(path: Path, columns: int) -> Iterator[Entry]:
             return
         if zlib.crc32(body) != check:
             raise DatabaseDamaged(f"{path}: record {row} at byte {at} is not what was written")
-        count, *checks = struct.unpack_from(f"<{1 + columns}I", body)
-        yield Entry(row, count, tuple(checks), at + HEADER_SIZE + head, size - head)
+        count, *found = struct.unpack_from(f"<{1 + checks}I", body)
+        yield Entry(row, count, tuple(found), at + HEADER_SIZE + head, size - head)
         at += HEADER_SIZE + size
 
 
@@ -273,11 +279,18 @@ def norms_of(vectors: NDArray[Any]) -> NDArray[np.float32]:
     return norms
 
 
-def checksum(vectors: NDArray[Any], norms: NDArray[np.float32]) -> int:
-    """One checksum for the vectors of a record and their norms."""
-    found = xxh3_64(np.ascontiguousarray(vectors).data)
-    found.update(np.ascontiguousarray(norms).data)
-    return found.intdigest() & 0xFFFFFFFF
+def checksums(column: Column, stored: NDArray[Any], norms: NDArray[np.float32]) -> tuple[int, int]:
+    """Two checksums for the vectors of a record: of the first part and their norms, and of the rest."""
+    first, rest = column.parts(stored)
+    return checksum(first, norms), checksum(rest)
+
+
+def checksum(*arrays: NDArray[Any]) -> int:
+    """One checksum for arrays, one after the other; 0 for nothing."""
+    found = xxh3_64()
+    for array in arrays:
+        found.update(np.ascontiguousarray(array).data)
+    return found.intdigest() & 0xFFFFFFFF if any(array.size for array in arrays) else 0
 
 
 def write_all(file: BinaryIO, arrays: Iterable[NDArray[Any]]) -> None:

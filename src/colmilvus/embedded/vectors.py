@@ -4,7 +4,7 @@ A record is one entity's array of structs. Its vectors lie in one file for each 
 of the records before and after, so that a scan multiplies many entities at once. The log is written last: a record
 without its whole log entry does not exist. What a kill leaves half-written is passed over on opening and cut off before
 the next record is written, so that looking at a database changes none of its files. In memory are the numbers, places
-and checksums of the records, 36 bytes each and 5 more for each vector sub-field; vectors are not.
+and checksums of the records, 36 bytes each and 10 more for each vector sub-field; vectors are not.
 
 A number is a record's for ever. ``collecting`` moves records that are left to other segments, and removes those that
 nobody refers to any more once no reader is left that may see them; their numbers are not given again.
@@ -12,7 +12,6 @@ nobody refers to any more once no reader is left that may see them; their number
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -24,15 +23,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from colmilvus.embedded.durability import sync_files, sync_folder
+from colmilvus.embedded.opening import opened
 from colmilvus.embedded.pins import Pins
 from colmilvus.embedded.places import Integers, Places, Span, Survey
 from colmilvus.embedded.segments import (
+    CHECKS,
     Column,
-    Entry,
     Record,
     Segment,
     checksum,
-    entries,
     norms_of,
     pack_all,
     unpack_scalars,
@@ -44,7 +43,6 @@ from colmilvus.errors import DatabaseDamaged
 __all__ = ["Column", "Record", "StoreClosed", "VectorStore"]
 
 SEGMENT_BYTES = 64 << 20
-NAME = re.compile(r"(\d{8})\..+")
 
 
 class StoreClosed(Exception):
@@ -164,7 +162,8 @@ class VectorStore:
             segment.cut()
             self._files = [path.open("ab", buffering=0) for path, _ in segment.sizes()]
         norms = [[norms_of(vectors) for vectors in record.vectors] for record in records]
-        found, log = pack_all(records, norms, self._next, segment.log_size)
+        records = [record.stored(self.columns) for record in records]
+        found, log = pack_all(self.columns, records, norms, self._next, segment.log_size)
         try:
             for i in range(len(self.columns)):
                 write_all(self._files[1 + 2 * i], (record.vectors[i] for record in records))
@@ -199,14 +198,14 @@ class VectorStore:
         return found["segment"].astype(np.int64), found["start"].astype(np.int64), found["count"].astype(np.int64)
 
     def matrix(self, segment: int, column: int, least: int) -> tuple[NDArray[Any], NDArray[np.float32]]:
-        """All vectors of a segment and their norms, as they lie on disk; ``least`` is how many must be there."""
+        """All vectors of a segment, as they are stored, and their norms; ``least`` is how many must be there."""
         return self._segments[segment].matrix(column, least)
 
-    def expect(self, rows: Integers, column: int) -> None:
-        """Say that the vectors of these records are read next."""
+    def expect(self, rows: Integers, column: int, share: float = 1) -> None:
+        """Say that the vectors of these records are read next, or the first ``share`` of the bytes of each."""
         for segment, start, count in zip(*(found.tolist() for found in self.locate(rows)), strict=True):
             if count:
-                self._segments[segment].expect(column, start, count)
+                self._segments[segment].expect(column, start, count, share)
 
     def vectors(self, row: int, column: int) -> NDArray[Any]:
         """The vectors ``(n, dim)`` of one record, checked. Raises DatabaseDamaged."""
@@ -215,30 +214,37 @@ class VectorStore:
         segment, start, count = (int(found[0]) for found in self.locate(rows))
         if not count:
             return np.zeros((0, self.columns[column].dim), self.columns[column].dtype)
-        return self.matrix(segment, column, start + count)[0][start : start + count]
+        return self.columns[column].given(self.matrix(segment, column, start + count)[0][start : start + count])
 
     def scalars(self, row: int) -> list[bytes]:
         """The scalar sub-fields of one record, in the schema's order, as they were given."""
         return unpack_scalars(self.written(row), self._scalars)
 
-    def unverified(self, rows: Integers, column: int) -> Integers:
+    def unverified(self, rows: Integers, column: int, *, first: bool = False) -> Integers:
         """Those of the records that ``verify`` has not compared yet."""
         table, found = self._found(rows)
-        return np.asarray(rows[~table.checked[found, column]])
+        checked = table.checked[found, CHECKS * column : CHECKS * column + (1 if first else CHECKS)]
+        return np.asarray(rows[~checked.all(axis=1)])
 
-    def verify(self, rows: Integers, column: int) -> None:
-        """Compare records with their checksums, each once in the life of this object. Raises DatabaseDamaged."""
+    def verify(self, rows: Integers, column: int, *, first: bool = False) -> None:
+        """Compare records with their checksums, each once in the life of this object. Raises DatabaseDamaged.
+
+        Where ``first``, this is done for the first part of each, as ``Column.parts`` tells it from the rest.
+        """
         table, found = self._found(rows)
-        for at in found[~table.checked[found, column]].tolist():
-            self._check(table, at, column)
-            table.checked[at, column] = True
+        for part in range(1 if first else CHECKS):
+            which = CHECKS * column + part
+            for at in found[~table.checked[found, which]].tolist():
+                self._check(table, at, column, part)
+                table.checked[at, which] = True
 
-    def _check(self, table: Places, at: int, column: int) -> None:
+    def _check(self, table: Places, at: int, column: int, part: int) -> None:
         segment, start, count = (int(table.places[name][at]) for name in ("segment", "start", "count"))
         if count:
             vectors, norms = self.matrix(segment, column, start + count)
-            found = checksum(vectors[start : start + count], norms[start : start + count])
-            if found != int(table.checks[at, column]):
+            parts = self.columns[column].parts(vectors[start : start + count])
+            found = checksum(parts[0], norms[start : start + count]) if part == 0 else checksum(parts[1])
+            if found != int(table.checks[at, CHECKS * column + part]):
                 held, row = self._segments[segment], int(table.numbers[at])
                 raise DatabaseDamaged(
                     f"{held.vectors[column]} or {held.norms[column]}: the vectors of record {row} are not what was "
@@ -246,11 +252,11 @@ class VectorStore:
                 )
 
     def checksums(self, rows: Integers, column: int) -> NDArray[np.uint32]:
-        """What the vectors of these records are checked by; 0 where there is no such record."""
+        """What the first parts of these records are checked by; 0 where there is no such record."""
         table = self._table
         found = np.zeros(len(rows), np.uint32)
         known = np.isin(rows, table.numbers[: table.size])
-        found[known] = table.checks[table.find(rows[known]), column]
+        found[known] = table.checks[table.find(rows[known]), CHECKS * column]
         return found
 
     def _find(self, rows: Integers) -> NDArray[Any]:
@@ -346,32 +352,13 @@ class VectorStore:
     # Opening and closing
 
     def _open(self) -> None:
-        logs = {path.name.partition(".")[0] for path in self.folder.glob("*.log*")}
-        lone = {path.name.partition(".")[0] for path in self.folder.glob("*.vectors")} - logs
-        self._faults += [f"{self.folder / name}.log is missing" for name in sorted(lone)]
-        files = [match for path in self.folder.iterdir() if (match := NAME.fullmatch(path.name))]
-        self._free = max((int(match[1]) + 1 for match in files), default=0)
-        found = []
-        for number in sorted(int(match[1]) for match in files if match.string.endswith(".log")):
-            segment = self._segments[number] = Segment(self.folder, number, self.columns)
-            found += [(number, start, entry) for start, entry in self._read(segment)]
-        self._table = Places.of(found, len(self.columns))
+        found = opened(self.folder, self.columns)
+        self._segments, self._table, self._free = found.segments, found.table, found.free
+        self._faults += found.faults
         self._next = max((segment.last for segment in self._segments.values()), default=-1) + 1
         self._active = self._segments[max(self._segments)] if self._segments else None
         # What an earlier process wrote may not be on the disk yet.
         self._written.update(self._segments.values())
-
-    def _read(self, segment: Segment) -> Iterator[tuple[int, Entry]]:
-        available, shortest = segment.available()
-        for entry in entries(segment.log, len(self.columns)):
-            if segment.count + entry.count > available:
-                self._faults.append(f"{shortest} is missing or ends after {available} vectors")
-                return
-            start = segment.remember(entry)
-            if not entry.mark:
-                yield start, entry
-        if segment.log_size < segment.log.stat().st_size:
-            self._faults.append(f"{segment.log} ends in the middle of a record")
 
     def close(self) -> None:
         """Close the files; what was appended is with the operating system already."""

@@ -1,7 +1,7 @@
 """Candidates for MaxSim from an inverted file of vectors with compressed residuals, and exact MaxSim on the best.
 
 Up to some 1,270 pages a search compares everything. Beyond that the vectors near each query vector are looked up by
-centroid, scored by their codes, and added up to an estimate for each record; the best are compared exactly. Nothing of
+centroid, scored by their codes, and added up to an estimate for each record; the best are compared. Nothing of
 an answer rests on the codes but which records are looked at.
 """
 
@@ -24,12 +24,13 @@ from colmilvus.embedded.inverted.library import Overflow, one_thread_after_a_for
 from colmilvus.embedded.inverted.lists import Damaged
 from colmilvus.embedded.inverted.plan import Discard, Limits, next_step
 from colmilvus.embedded.inverted.records import Records
+from colmilvus.embedded.scoring import Scorer
 from colmilvus.embedded.vectors import VectorStore
 
 __all__ = ["USUAL_RATIO", "InvertedFile"]
 
-FEW = 1 << 18
-"""So many vectors are compared exactly at once as soon as a filter leaves no more."""
+FEW = 1 << 19
+"""So many vectors are compared at once as soon as a filter leaves no more."""
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
@@ -58,11 +59,11 @@ class InvertedFile:
     # Searching
 
     def best(
-        self, query: NDArray[Any], rows: Integers, exact: Callable[[Integers], Floats], count: int, ratio: float
+        self, query: NDArray[Any], rows: Integers, scorer: Scorer, count: int, ratio: float
     ) -> tuple[Integers, Floats] | None:
         """Positions in ``rows`` and scores among which are the ``count`` best; None where all had better be compared.
 
-        ``exact`` gives the scores of positions, larger is better; ``ratio`` is Milvus's ``retrieval_ann_ratio``.
+        ``ratio`` is Milvus's ``retrieval_ann_ratio``.
         """
         generation = self.generation
         if generation is None or not generation.parts or self._few(rows):
@@ -73,7 +74,7 @@ class InvertedFile:
             self._give_up(generation, damaged)
             return None
         try:
-            return best(generation, query, rows, exact, count, ratio)
+            return best(generation, query, rows, scorer, count, ratio)
         except Overflow:
             return None
         except IndexError as error:  # what a damaged file names is nowhere

@@ -1,8 +1,8 @@
-"""Exact MaxSim where the estimates of an inverted file say that it may matter.
+"""MaxSim where the estimates of an inverted file say that it may matter.
 
-The records that look best are compared exactly, first few, then more, best first, until those that are left are not
-expected to have a share in the answer, by the errors of the estimates so far. Where many would have to be compared,
-more lists are looked into for those first, if that costs less.
+The records that look best are compared, first some, then more, best first, until those that are left are not expected
+to have a share in the answer, by the errors of the estimates so far. Where many would have to be compared, more lists
+are looked into for those first, if that costs less. The best of all that were compared are scored exactly.
 """
 
 from __future__ import annotations
@@ -13,49 +13,50 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from colmilvus.embedded.bounded import Bounded
 from colmilvus.embedded.inverted.generation import Generation
 from colmilvus.embedded.inverted.probe import Probe
+from colmilvus.embedded.scoring import Scorer, best_of
 
 __all__ = ["USUAL_RATIO", "best"]
 
 USUAL_RATIO = 3.0
 # Tuned on token vectors of real text and on patch-like ones, 2,000 and 10,000 pages; see benchmarks/engine.py.
-FIRST = 16
+FIRST = 350
 MOST = 4000
 STEP = 64
 LEARNT_FROM = 16
 MISSED = 0.001
 """The share of the answer that may be missed, as expected by the errors of estimates."""
-WIDENED = 1.7
+WIDENED = 1.4
 """How much wider than the errors seen so far those to come are taken to be."""
 FAR = 5.0
 """So many deviations away the chance is next to nothing, ten thousand times over."""
-CODES_A_VECTOR = 0.2
+CODES_A_VECTOR = 0.06
 """Codes that may be scored for each vector of a candidate and of the query, so that fewer have to be compared."""
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
-Scorer = Callable[[Integers], Floats]
 
 
 def best(
-    generation: Generation, query: NDArray[Any], rows: Integers, exact: Scorer, count: int, ratio: float
+    generation: Generation, query: NDArray[Any], rows: Integers, scorer: Scorer, count: int, ratio: float
 ) -> tuple[Integers, Floats]:
-    """Positions in ``rows`` and scores of records among which are, very nearly always, the ``count`` best.
+    """Positions in ``rows`` and exact scores of records among which are, very nearly always, the ``count`` best.
 
-    ``exact`` gives the scores of positions, larger is better. Records that the generation does not hold are all
-    compared exactly. ``ratio`` times as many candidates are looked at as for the usual one.
+    Records that the generation does not hold are all compared. ``ratio`` times as many candidates are looked at as
+    for the usual one.
     """
     held = generation.holds(rows)
-    done = np.flatnonzero(~held)
-    scores = exact(done)
-    inside = np.flatnonzero(held)
-    if not len(inside):
-        return done, scores
-    search = _Search(Probe(generation, query, rows[inside]), scores, count, ratio / USUAL_RATIO)
-    search.run(lambda positions: exact(inside[positions]))
-    at = np.flatnonzero(search.compared)
-    return np.concatenate([done, inside[at]]), np.concatenate([scores, search.values[at]])
+    inside, positions = np.flatnonzero(held), np.flatnonzero(~held)
+    found = scorer.bounded(positions)
+    if len(inside):
+        search = _Search(Probe(generation, query, rows[inside]), found.values, count, ratio / USUAL_RATIO)
+        search.run(lambda chosen: scorer.bounded(inside[chosen]))
+        positions = np.concatenate([positions, inside[search.compared]])
+        values = np.concatenate([found.values, search.values[search.compared]])
+        found = Bounded(values, np.concatenate([found.errors, search.errors[search.compared]]))
+    return best_of(positions, found, scorer, count)
 
 
 class _Search:
@@ -70,11 +71,12 @@ class _Search:
         self._left = np.ones(len(self._estimates), np.bool_)
         self.compared = np.zeros(len(self._estimates), np.bool_)
         self.values = np.zeros(len(self._estimates), np.float32)
+        self.errors = np.zeros(len(self._estimates), np.float32)
 
-    def run(self, exact: Scorer) -> None:
+    def run(self, compare: Callable[[Integers], Bounded]) -> None:
         chosen = self._beginning()
         while len(chosen):
-            self.values[chosen] = exact(chosen)
+            self.values[chosen], self.errors[chosen] = compare(chosen)
             self.compared[chosen] = True
             done = int(self.compared.sum())
             hopeful = self._hopeful()

@@ -43,8 +43,8 @@ class Snapshot:
     ``parts`` has them once more, in the same order, by the segment or memtable that they lie in.
     """
 
-    keys: list[Any]
-    places: list[tuple[Any, Any]]
+    keys: Sequence[Any]
+    places: Sequence[tuple[Any, Any]]
     rows: dict[str, NDArray[np.int64]]
     parts: list[Part]
 
@@ -106,8 +106,25 @@ class Snapshots:
         )
 
 
-def _chosen(items: list[Any], kept: NDArray[np.int64]) -> list[Any]:
-    return items if len(kept) == len(items) else [items[i] for i in kept.tolist()]
+class _Chosen(Sequence[Any]):
+    """Some of many items, of which mostly a few are asked for."""
+
+    def __init__(self, items: list[Any], kept: NDArray[np.int64]) -> None:
+        self._items = items
+        self._kept = kept
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def __getitem__(self, at: Any) -> Any:
+        return self._items[self._kept[at]]
+
+    def __iter__(self) -> Iterator[Any]:
+        return map(self._items.__getitem__, self._kept.tolist())
+
+
+def _chosen(items: list[Any], kept: NDArray[np.int64]) -> Sequence[Any]:
+    return items if len(kept) == len(items) else _Chosen(items, kept)
 
 
 def _parts(segments: Sequence[Any], live: NDArray[np.bool_], kept: NDArray[np.bool_]) -> list[Part]:

@@ -116,7 +116,8 @@ class Rows(Calls):
             if keys is None and collection.structs:
                 collection.require_loaded()
             # Milvus Lite would delete keys of other partitions too.
-            found = keys if keys is not None and not partitions else collection.snapshot(request.expr, partitions).keys
+            by_keys = keys is not None and not partitions
+            found = keys if by_keys else list(collection.snapshot(request.expr, partitions).keys)
             collection.delete(found)
             count = len(found if keys is None else keys)
         return milvus_pb2.MutationResult(status=status(), delete_cnt=count, timestamp=timestamp())
