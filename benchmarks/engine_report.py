@@ -212,7 +212,8 @@ def against(row: Row) -> str:
     if "ours_by_theirs" in row:
         return f"colmilvus takes {row['ours_by_theirs']:.3f} of it"
     if "ratio_to_none" in row:
-        return f"{row['ratio_to_none']:.2f} of none"
+        first = f", {row['ratio_at_first']:.2f} at first" if "ratio_at_first" in row else ""
+        return f"{row['ratio_to_none']:.2f} of none{first}"
     if "first" in row:
         return f"first search {row['first']:.0f} ms, open in {row['opening']:.2f} s"
     if "during_p50" in row:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
+import numkong
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -185,3 +188,43 @@ def test_damage_is_told_before_anything_rests_on_it(tmp_path: Path, from_end: in
                 bounded(store, 0, np.arange(3), [asked], "COSINE")
         with pytest.raises(DatabaseDamaged, match="record 2"):
             exact(store, 0, np.arange(3), asked, "COSINE")
+
+
+PROCESSORS = """
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import numkong
+import numpy as np
+
+known = sys.argv[2].split()
+for name, usable in numkong.get_capabilities().items():
+    if usable and name not in known:
+        numkong.disable_capability(name)
+assert [name for name, usable in numkong.get_capabilities().items() if usable] == known
+
+from colmilvus import maxsim
+from colmilvus.embedded.bounded import bounded, exact
+from colmilvus.embedded.vectors import Column, Record, VectorStore
+
+random = np.random.default_rng(1)
+for kind in ("<f4", "<f2"):
+    pages = [random.normal(size=(int(n), 129)).astype(kind) for n in random.integers(64, 90, 20)]
+    query = random.normal(size=(21, 129)).astype(np.float32)
+    with closing(VectorStore(Path(sys.argv[1]) / kind[1:], [Column(129, np.dtype(kind))], 0)) as store:
+        store.append([Record(len(page), (page,), ()) for page in pages])
+        for metric in ("COSINE", "IP", "L2"):
+            (values,), (errors,) = bounded(store, 0, np.arange(20), [query], metric)
+            wanted = [maxsim(query, page.astype(np.float32), metric) for page in pages]
+            assert (np.abs(values - wanted) <= errors).all()
+            np.testing.assert_allclose(exact(store, 0, np.arange(20), query, metric), wanted, rtol=1e-5)
+"""
+
+
+@pytest.mark.parametrize("known", ["serial", "serial haswell", "serial haswell skylake"])
+def test_bounds_hold_on_other_processors(tmp_path: Path, known: str) -> None:
+    capabilities = numkong.get_capabilities()
+    if not all(capabilities[name] for name in known.split()):
+        pytest.skip(f"this processor is none of {known}")
+    subprocess.run([sys.executable, "-c", PROCESSORS, str(tmp_path), known], check=True)

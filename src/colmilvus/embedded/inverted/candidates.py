@@ -22,7 +22,7 @@ __all__ = ["USUAL_RATIO", "best"]
 
 USUAL_RATIO = 3.0
 # Tuned on token vectors of real text and on patch-like ones, 2,000 and 10,000 pages; see benchmarks/engine.py.
-FIRST = 350
+FIRST = 450
 MOST = 4000
 STEP = 64
 LEARNT_FROM = 16
