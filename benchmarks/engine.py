@@ -17,8 +17,8 @@ cold    the first search after a fresh start with the database's files out of th
 opening from a fresh process that has imported everything to the first answer to ``count``
 memory  the most anonymous memory that the process had, less that of one with an empty collection
 filters in turn with no filter, all twice: the second time counts, when every page that is compared was read before;
-        they leave 1, 10 and 50 of 100 pages; "without neighbours" leaves out the 200 best pages of the query itself (a fifth
-        of the pages where there are fewer than 1,000), "without the 10 nearest" and "the 50 nearest" fewer
+        they leave 1, 10 and 50 of 100 pages; "without neighbours" leaves out the 200 best pages of the query itself (a
+        fifth of the pages where there are fewer than 1,000), "without the 10 nearest" and "the 50 nearest" fewer
 2 GB    all searches again in a control group of 2 GB, page cache included, where one can be made
 half    half of the pages are replaced by others, while searches go on; recall and times during and after
 
