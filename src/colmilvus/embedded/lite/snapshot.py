@@ -72,10 +72,10 @@ class Filtering:
         mask = np.ones(len(unflushed.keys), np.bool_)
         if not unflushed.keys or not (self.partitions or self.compiled is not None):
             return mask
-        table = unflushed.table()
+        table = unflushed.table
         if self.partitions:
             inside = pc.is_in(table.column("_partition"), value_set=pa.array(self.partitions))
-            mask &= inside.to_numpy()[unflushed.numbers]
+            mask &= inside.to_numpy(zero_copy_only=False)[unflushed.numbers]
         if self.compiled is not None:
             mask &= evaluate_mask(self.compiled, table)[unflushed.numbers]
         return mask

@@ -18,22 +18,49 @@ Integers = NDArray[np.int64]
 NONE = np.zeros(0, np.int64)
 
 
+class Pieces:
+    """Columns of batches, each in one piece once it was read, to which later batches are added.
+
+    A filter reads the same few columns again and again, and inserts leave hundreds of batches.
+    """
+
+    def __init__(self) -> None:
+        self._columns: dict[str, tuple[int, Any]] = {}
+
+    def column(self, name: str, batches: Sequence[Any]) -> Any:
+        """A column of these batches, which are the first of all."""
+        known, joined = self._columns.get(name, (0, None))
+        if known < len(batches):
+            before = [] if joined is None else [joined]
+            joined = pa.concat_arrays([*before, *(batch.column(name) for batch in batches[known:])])
+            self._columns[name] = len(batches), joined
+        return joined
+
+
+@dataclass(frozen=True)
+class Batches:
+    """Batches as filters read an Arrow table."""
+
+    num_rows: int
+    batches: Sequence[Any]
+    pieces: Pieces
+
+    def column(self, name: str) -> Any:
+        return self.pieces.column(name, self.batches)[: self.num_rows]
+
+
 @dataclass(frozen=True)
 class Rows:
     """Live rows of the memtable in the order in which their keys came first; ``numbers`` count rows through batches.
 
-    ``batches`` are all that the numbers run through, ``columns`` the integer columns of the live rows.
+    ``table`` is all that the numbers run through, ``columns`` are the integer columns of the live rows.
     """
 
     keys: list[Any]
     places: list[tuple[Any, Any]]
     numbers: Integers
     columns: Mapping[str, Integers]
-    batches: Sequence[Any]
-
-    def table(self) -> Any:
-        """All rows of the batches, live or not."""
-        return pa.Table.from_batches(self.batches)
+    table: Batches
 
 
 class Unflushed:
@@ -49,6 +76,7 @@ class Unflushed:
         self._numbers = NONE
         self._columns = dict.fromkeys(self._fields, NONE)
         self._batches: tuple[Any, ...] = ()
+        self._pieces = Pieces()
         self._size = 0
 
     def read(self, memtable: Any) -> Rows:
@@ -61,7 +89,8 @@ class Unflushed:
             self._forget()
             self._begin(memtable)
         # Copies: the lists grow with the next reading.
-        return Rows(self._keys[:], self._places[:], self._numbers, self._columns, self._batches)
+        table = Batches(self._size, self._batches, self._pieces)
+        return Rows(self._keys[:], self._places[:], self._numbers, self._columns, table)
 
     def _add(self, memtable: Any, new: tuple[Any, ...]) -> None:
         if not new:
