@@ -211,12 +211,14 @@ def test_it_takes_a_fraction_of_the_time(client: MilvusClient) -> None:
     prepare = prepared(client, "made")
     prepare(public(given[:1]))
 
-    began = time.thread_time()
-    prepare(public(given))
-    middle = time.thread_time()
-    request_for(given, prepare)
-
-    assert 3 * (time.thread_time() - middle) < middle - began
+    ratios = []
+    for _ in range(9):
+        began = time.thread_time()
+        prepare(public(given))
+        middle = time.thread_time()
+        request_for(given, prepare)
+        ratios.append((middle - began) / (time.thread_time() - middle))
+    assert sorted(ratios)[4] > 3, ratios
 
 
 def test_ready_vectors_are_taken_in_batches_of_bounded_size(monkeypatch: pytest.MonkeyPatch) -> None:
