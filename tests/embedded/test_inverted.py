@@ -23,7 +23,7 @@ from pymilvus.client.embedding_list import EmbeddingList
 from colmilvus import maxsim
 from colmilvus.embedded import connect
 from colmilvus.embedded.bounded import Bounded
-from colmilvus.embedded.inverted import plan, probe
+from colmilvus.embedded.inverted import candidates, plan, probe
 from colmilvus.embedded.inverted.candidates import best
 from colmilvus.embedded.inverted.generation import Generation
 from colmilvus.embedded.inverted.lists import Codes, Lists, rows_of
@@ -239,6 +239,11 @@ def test_what_is_not_allowed_or_not_held(tmp_path: Path) -> None:
     positions, _ = best(made, queries(pages, 1)[0], rows, scorer, 5, 3.0)
     assert {*np.flatnonzero(rows >= 300)} <= {*scorer.asked}
     assert set(np.argsort(-exact[rows])[:5]) <= {*positions.tolist()}
+
+
+def test_a_score_without_bounds_is_no_reason_to_stop() -> None:
+    found = Bounded(np.array([-3, 0, -1], np.float32), np.array([0.1, np.inf, 0], np.float32))
+    assert candidates._told(found).tolist() == [-3, -np.inf, -1]
 
 
 @pytest.mark.parametrize("dim", [2, 3, 7, 130])

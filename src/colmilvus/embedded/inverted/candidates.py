@@ -51,7 +51,7 @@ def best(
     inside, positions = np.flatnonzero(held), np.flatnonzero(~held)
     found = scorer.bounded(positions)
     if len(inside):
-        search = _Search(Probe(generation, query, rows[inside]), found.values, count, ratio / USUAL_RATIO)
+        search = _Search(Probe(generation, query, rows[inside]), _told(found), count, ratio / USUAL_RATIO)
         search.run(lambda chosen: scorer.bounded(inside[chosen]))
         positions = np.concatenate([positions, inside[search.compared]])
         values = np.concatenate([found.values, search.values[search.compared]])
@@ -106,12 +106,13 @@ class _Search:
     def _hopeful(self) -> Integers:
         """The records to compare, best first, so that not much of the answer is expected among those left."""
         known = self.compared
-        scores = np.concatenate([self._others, self.values[known]])
+        values = _told(Bounded(self.values, self.errors))
+        scores = np.concatenate([self._others, values[known]])
         enough = len(scores) > self._count
         threshold = float(np.partition(scores, -self._count)[-self._count]) if enough else -np.inf
         # An estimate is the further off the more query vectors did not meet the record.
         terms = np.hstack([np.ones((len(known), 1)), self._unmet])
-        taught = np.flatnonzero(known & np.isfinite(self.values))
+        taught = np.flatnonzero(known & np.isfinite(values))
         if not len(taught):
             return np.flatnonzero(self._left & ~known)
         errors = (self.values - self._estimates)[taught]
@@ -123,6 +124,11 @@ class _Search:
         chances = _chance(lacking[order])
         left = np.cumsum(chances[::-1])[::-1]
         return order[: int((left > MISSED * self._count).sum())]
+
+
+def _told(found: Bounded) -> Floats:
+    """The values, where an error says something of them, else the least there is: they are no reason to stop."""
+    return np.where(np.isfinite(found.errors), found.values, np.float32(-np.inf))
 
 
 def _chance(lacking: Floats) -> Floats:
