@@ -258,3 +258,10 @@ def test_a_second_signal_stops_at_once(path: Path) -> None:
         process.kill()
     assert isinstance(heard[0], MilvusException)
     assert left(path) == 0
+
+
+def test_a_made_token_is_letters_and_digits_that_any_command_line_takes(tmp_path: Path) -> None:
+    # Of those with other signs, one in 64 began with a dash, which reads as an option.
+    tokens = {read_token(tmp_path / str(number)) for number in range(200)}
+    assert len(tokens) == 200
+    assert all(re.fullmatch("[0-9a-f]{64}", token) for token in tokens)

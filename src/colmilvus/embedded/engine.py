@@ -66,7 +66,7 @@ class Engine:
             opened.callback(ALIVE.discard, self)
             opened.callback(self._let_go)
             folder.forget_address(path)
-            self.token = token or secrets.token_urlsafe(32)
+            self.token = token or secrets.token_hex(32)
             self._workers = Workers(WORKERS, "colmilvus-engine")
             opened.callback(self._workers.shutdown, wait=False)
             self._servicer = EngineServicer(self._database)

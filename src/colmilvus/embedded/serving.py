@@ -52,7 +52,7 @@ def read_token(file: Path) -> str:
     except FileExistsError:
         return _checked(file)
     with os.fdopen(descriptor, "w", encoding="ascii") as made:
-        made.write(secrets.token_urlsafe(32) + "\n")
+        made.write(secrets.token_hex(32) + "\n")
     return _checked(file)
 
 
