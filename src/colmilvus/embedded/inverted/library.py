@@ -83,7 +83,9 @@ class Scanner:
         return -self._scan([(number, -nearness, codes[begin:end]) for number, nearness, begin, end in runs])
 
     def _scan(self, runs: list[tuple[int, float, NDArray[np.uint8]]]) -> NDArray[np.float32]:
+        count = sum(len(codes) for _, _, codes in runs)
         result = faiss.RangeSearchResult(1)
+        result.buffer_size = count + 1  # else of three megabytes each time
         partial = faiss.RangeSearchPartialResult(result)
         found = partial.new_result(0)
         for number, nearness, codes in runs:
@@ -92,7 +94,6 @@ class Scanner:
                 radius = EVERYTHING if self._distances else -EVERYTHING
                 self._scanner.scan_codes_range(len(codes), faiss.swig_ptr(codes), None, radius, found)
         partial.finalize()
-        count = sum(len(codes) for _, _, codes in runs)
         if int(faiss.rev_swig_ptr(result.lims, 2)[1]) < count:
             raise Overflow("float32 cannot hold the scores of some codes")
         return np.array(faiss.rev_swig_ptr(result.distances, count)) if count else np.zeros(0, np.float32)

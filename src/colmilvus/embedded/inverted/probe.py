@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from colmilvus.embedded.inverted.generation import Generation
 from colmilvus.embedded.inverted.lists import Lists
-from colmilvus.embedded.parallel import each, one_blas_thread
+from colmilvus.embedded.parallel import each, one_blas_thread, processors
 
 __all__ = ["Probe"]
 
@@ -50,9 +50,11 @@ class Probe:
         self._guessed = np.zeros(shape, np.bool_)
         self._levels = sorted({self._lists_with(vectors) for vectors in LEVELS})
         self._ranked = np.zeros((len(self._queries), self._levels[-1]), np.int64)
-        self._depth = 0
-        each(self._guess, range(len(self._queries)))
-        self._look(self._wanted)
+        self._depth = self._levels.pop(0)
+        # In one thread: these are many short steps between which threads would wait for one another.
+        for number in range(len(self._queries)):
+            self._guess(number)
+            self._look_for(number, self._wanted, 0, self._depth)
 
     def _lists_with(self, vectors: int) -> int:
         """How many lists have so many vectors, about."""
@@ -82,11 +84,14 @@ class Probe:
         """Look for the records at these places into many more lists; the estimates of others stay as they are."""
         among = np.zeros(self._best.shape[1], np.bool_)
         among[places] = True
-        self._look([wanted.among(among) for wanted in self._wanted])
-
-    def _look(self, wanted: list[_Wanted]) -> None:
+        wanted = [part.among(among) for part in self._wanted]
         before, self._depth = self._depth, self._levels.pop(0)
-        each(lambda number: self._look_for(number, wanted, before, self._depth), range(len(self._queries)))
+
+        def look(numbers: Integers) -> None:
+            for number in numbers:
+                self._look_for(number, wanted, before, self._depth)
+
+        each(look, np.array_split(np.arange(len(self._queries)), processors()))
 
     def _guess(self, number: int) -> None:
         """Rank the lists for one query vector, and take how near they come for how near their members do."""
@@ -102,7 +107,7 @@ class Probe:
         for wanted in self._wanted:
             members, counts = wanted.members(farthest_first)
             of_rows = np.full(len(wanted.wanted), -np.inf, np.float32)
-            # The last of what is assigned to a row stays; unlike maximum.at, threads do this side by side.
+            # The last of what is assigned to a row stays, which is the nearest.
             of_rows[members.astype(np.int64)] = np.repeat(near[farthest_first], counts)
             wanted.raise_to(guesses, of_rows)
         self._guessed[number] = guesses > -np.inf
