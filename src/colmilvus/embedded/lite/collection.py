@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pymilvus.grpc_gen import milvus_pb2, schema_pb2
 
-from colmilvus.embedded.analyzers import create_analyzer
+from colmilvus.embedded.analyzers import TermAnalyzer, create_analyzer
 from colmilvus.embedded.filters import Filter
 from colmilvus.embedded.inverted import InvertedFile
 from colmilvus.embedded.lite import filters
@@ -150,8 +150,11 @@ class EngineCollection(SafeCollection):
             self._moments.chosen = None
 
     def _new_filter(self, expression: str, timezone: str | None) -> Filter:
-        params = {field.name: analyzer_params(field) for field in self.proto.fields}
-        return filters.read(expression, self._schema, timezone, lambda field: create_analyzer(params.get(field)))
+        def analyzer_of(name: str) -> TermAnalyzer:
+            field = next(field for field in self.proto.fields if field.name == name)
+            return create_analyzer(analyzer_params(field))
+
+        return filters.read(expression, self._schema, timezone, analyzer_of)
 
     def _indexed_filter_plan(self, compiled_filter: Any) -> None:
         """Milvus Lite's indexes on scalars answer its own filters only, and Arrow is as fast."""
