@@ -208,7 +208,7 @@ class VectorStore:
     def expect(self, rows: Integers, column: int, share: float = 1) -> None:
         """Say that the vectors of these records are read next, or the first ``share`` of the bytes of each.
 
-        Where all is in memory, as it seems, nothing is said: that takes longer than a tenth of comparing them.
+        Where all is in memory, as it seems, nothing is said, which would take a tenth of the time of comparing them.
         """
         if not self._disk.read_lately():
             return
