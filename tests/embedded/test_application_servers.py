@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from colmilvus import Collection, Entity, MultiVector, maxsim
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="ends and kills servers by signals, and forks")
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and forks, which Windows has not")
 
 DIM = 4
 CLIENTS, PAGES = 5, 6

@@ -227,5 +227,5 @@ def test_bounds_hold_on_other_processors(tmp_path: Path, known: str) -> None:
     capabilities = numkong.get_capabilities()
     # Kernels are switched off, not on: what this processor cannot do is run where a processor can.
     if not all(capabilities[name] for name in known.split()):
-        pytest.skip(f"this processor is none of {known}")
+        pytest.skip(f"this processor lacks some of {known}")
     subprocess.run([sys.executable, "-c", PROCESSORS, str(tmp_path), known], check=True)

@@ -188,6 +188,6 @@ def run(path: Path, seconds: float, processes: int) -> None:
     client.close()
 
 
-@pytest.mark.skipif(os.name != "posix", reason="kills with SIGKILL")
+@pytest.mark.skipif(os.name != "posix", reason="kills with SIGKILL, which Windows has not")
 def test_nothing_is_lost_or_torn_and_reads_never_go_backwards_while_owners_come_and_go(path: Path) -> None:
     run(path, 6, 4)

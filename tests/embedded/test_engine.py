@@ -412,7 +412,7 @@ def test_a_proxy_is_not_asked_for_an_engine_of_this_process(path: Path, name: st
     assert (done.returncode, done.stderr) == (0, "")
 
 
-forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="forks, which Windows cannot")
 
 OWNER_DIES = """
 import os, signal, sys, time
@@ -518,7 +518,7 @@ def test_closing_a_client_of_a_folder_that_was_replaced_leaves_the_other_alone(p
     other.close()
 
 
-@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a file system where no folder can be made")
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="no folder can be made in Linux's /proc")
 def test_a_file_system_that_takes_no_folder_is_named() -> None:
     with pytest.raises(
         DatabaseError, match=r"/proc/kb\.db cannot be opened, because .*: No such file or directory; give"

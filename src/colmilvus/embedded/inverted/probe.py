@@ -91,7 +91,7 @@ class Probe:
             for number in numbers:
                 self._look_for(number, wanted, before, self._depth)
 
-        each(look, np.array_split(np.arange(len(self._queries)), processors()))
+        each(look, np.array_split(np.arange(self.width), min(self.width, processors())))
 
     def _guess(self, number: int) -> None:
         """Rank the lists for one query vector, and take how near they come for how near their members do."""
