@@ -26,7 +26,7 @@ FIRST = 450
 MOST = 4000
 STEP = 64
 LEARNT_FROM = 16
-MISSED = 0.001
+MISSED = 0.003
 """The share of the answer that may be missed, as expected by the errors of estimates."""
 WIDENED = 1.4
 """How much wider than the errors seen so far those to come are taken to be."""
