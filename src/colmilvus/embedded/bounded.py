@@ -17,6 +17,8 @@ from colmilvus.embedded.vectors import VectorStore
 __all__ = ["Bounded", "bounded", "exact"]
 
 LARGEST = float(np.finfo(np.float32).max)
+ALONE = 40_000
+"""Fewer vectors than these are compared exactly by one thread: two would wait for each other longer than they gain."""
 CROWD = 16
 """Where more vectors than these may match a query vector best, on average, all are compared."""
 
@@ -128,7 +130,7 @@ def _exact(matches: Matches) -> Floats:
             with np.errstate(over="ignore"):
                 found[part.start + np.flatnonzero(few)] = best.reshape(-1, matches.width).sum(axis=1)
 
-    each(compare, matches.chunks())
+    each(compare, matches.chunks(ALONE))
     return found
 
 

@@ -74,9 +74,13 @@ class Matches:
         self._off += self._lengths * (stored_off + SUMMED * self._column.dim)
         self._buffers: deque[Floats] = deque()
 
-    def chunks(self) -> Iterator[slice]:
-        """Slices of the records, as few as there are threads where these are not too many products."""
-        share = -(-int(self.counts.sum()) // processors())
+    def chunks(self, least: int = 1) -> Iterator[slice]:
+        """Slices of the records, as few as there are threads where these are not too many products.
+
+        Where there are fewer than ``least`` vectors, they are one slice.
+        """
+        total = int(self.counts.sum())
+        share = total if total < least else -(-total // processors())
         return cut(self.counts, min(share, max(1, CELLS // self.width)))
 
     @contextmanager
