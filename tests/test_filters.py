@@ -152,6 +152,8 @@ def test_id_and_document_are_the_entitys_own_and_not_metadata() -> None:
     assert matches({"$id": "a", "$document": {"$like": "d%"}}, {"$id": "b"}, id="a", document="doc")
     assert not matches({"$document": "doc"}, {"document": "doc"})
     assert to_expression({"$id": ["a", "b"]}) == 'id in ["a", "b"]'
+    assert to_expression({"$id": {"$nin": ["a"]}}) == 'id not in ["a"]'  # which no entity lacks
+    assert to_expression({"$document": {"$nin": ["a"]}}) == '(document not in ["a"] or document is null)'
     assert to_expression({"$document": None}) == "document is null"
     assert to_expression({"$key": {"$id": "a"}}) == 'metadata["$id"] == "a"'
 

@@ -13,7 +13,7 @@ import math
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from colmilvus.filters.language import RANGES, Group, Node, Not, Test, comparable, is_true
+from colmilvus.filters.language import RANGES, Column, Group, Node, Not, Test, comparable, is_true
 from colmilvus.filters.literals import LARGEST, Float, Scalar, literal, quoted
 
 COMPLEMENT = {">": "<=", ">=": "<", "<": ">=", "<=": ">"}
@@ -143,21 +143,25 @@ def _json_empty(key: str, wanted: bool) -> str | bool:
 
 
 def _write_column(node: Test, wanted: bool) -> str | bool:
-    name, kind = node.column.name, node.column.kind
+    column, name, kind = node.column, node.column.name, node.column.kind
     if node.test == "missing":
         return f"{name} is null" if wanted else f"{name} is not null"
     if node.test == "empty":
         return _column_empty(name, kind, wanted)
     if kind is bool and node.test != "like":
-        return _column_bools(name, node, wanted)
+        return _column_bools(column, node, wanted)
     if node.test == "in":
-        return _column_in(name, kind, node.value, wanted)
+        return _column_in(column, node.value, wanted)
     if node.test == "any" or (kind is str) != isinstance(node.value, str):
         return not wanted
     if node.test == "like":
         test = f"{name} like {quoted(node.value)}"
-        return test if wanted else _or([f"{name} is null", f"not ({test})"])
-    return _column_range(name, kind, node.test, node.value, wanted)
+        return test if wanted else _or_null(column, f"not ({test})")
+    return _column_range(column, node.test, node.value, wanted)
+
+
+def _or_null(column: Column, *tests: str) -> str | bool:
+    return _or([*tests, f"{column.name} is null"] if column.nullable else tests)
 
 
 def _column_empty(name: str, kind: type | None, wanted: bool) -> str | bool:
@@ -166,20 +170,20 @@ def _column_empty(name: str, kind: type | None, wanted: bool) -> str | bool:
     return _or([f"{name} is null", f'{name} == ""']) if wanted else f'{name} != ""'
 
 
-def _column_bools(name: str, node: Test, wanted: bool) -> str | bool:
+def _column_bools(column: Column, node: Test, wanted: bool) -> str | bool:
     fitting = [b for b in (False, True) if is_true(node.test, b, node.value) == wanted]
     if len(fitting) == (0 if wanted else 2):
         return not wanted
-    tests: list[str | bool] = [f"{name} == {literal(b)}" for b in fitting]
-    return _or(tests if wanted else [*tests, f"{name} is null"])
+    tests = [f"{column.name} == {literal(b)}" for b in fitting]
+    return _or(tests) if wanted else _or_null(column, *tests)
 
 
-def _column_in(name: str, kind: type | None, values: Iterable[Scalar], wanted: bool) -> str | bool:
-    literals = [literal(v) for value in values for v in _converted(value, kind)]
+def _column_in(column: Column, values: Iterable[Scalar], wanted: bool) -> str | bool:
+    literals = [literal(v) for value in values for v in _converted(value, column.kind)]
     if not literals:
         return not wanted
-    test = f"{name} {'in' if wanted else 'not in'} [{', '.join(literals)}]"
-    return test if wanted else _or([test, f"{name} is null"])
+    test = f"{column.name} {'in' if wanted else 'not in'} [{', '.join(literals)}]"
+    return test if wanted else _or_null(column, test)
 
 
 def _converted(value: Scalar, kind: type | None) -> list[Scalar]:
@@ -191,7 +195,8 @@ def _converted(value: Scalar, kind: type | None) -> list[Scalar]:
     return [int(value)] if int(value) == value and abs(value) <= LARGEST else []
 
 
-def _column_range(name: str, kind: type | None, sign: str, limit: Any, wanted: bool) -> str | bool:
+def _column_range(column: Column, sign: str, limit: Any, wanted: bool) -> str | bool:
+    name, kind = column.name, column.kind
     if kind is int:
         sign, limit = _whole(sign, limit)
         if abs(limit) > LARGEST:
@@ -201,7 +206,7 @@ def _column_range(name: str, kind: type | None, sign: str, limit: Any, wanted: b
     elif kind is float:
         sign, limit = _nearest(sign, limit)
     test = f"{name} {sign if wanted else COMPLEMENT[sign]} {literal(limit)}"
-    return test if wanted else _or([test, f"{name} is null"])
+    return test if wanted else _or_null(column, test)
 
 
 def _whole(sign: str, limit: int | float) -> tuple[str, int]:
