@@ -172,7 +172,8 @@ def _cast(column: Column, value: Any) -> Any:
 
 
 def _is_in(found: Any, chosen: Any) -> Any:
-    return pc.if_else(pc.is_valid(found), pc.is_in(found, value_set=chosen), None)
+    answers = pc.is_in(found, value_set=chosen)
+    return pc.if_else(pc.is_valid(found), answers, None) if found.null_count else answers
 
 
 def contain(column: Operand, wanted: Operand, how: str) -> Condition:

@@ -99,32 +99,33 @@ class Snapshots:
         kept = np.concatenate([np.flatnonzero(old), len(old) + np.flatnonzero(new)])
         rows = {field: np.concatenate([flushed.columns[field], unflushed.columns[field]])[kept] for field in fields}
         return Snapshot(
-            _chosen(flushed.keys + unflushed.keys, kept),
-            _chosen(flushed.places + unflushed.places, kept),
+            _Chosen(flushed.keys, unflushed.keys, kept),
+            _Chosen(flushed.places, unflushed.places, kept),
             rows,
             [*_parts(flushed.segments, alive, old), *_unflushed_part(moment.memtable, unflushed, new)],
         )
 
 
 class _Chosen(Sequence[Any]):
-    """Some of many items, of which mostly a few are asked for."""
+    """Some items of one list and then of another, of which mostly a few are asked for."""
 
-    def __init__(self, items: list[Any], kept: NDArray[np.int64]) -> None:
-        self._items = items
+    def __init__(self, first: list[Any], second: list[Any], kept: NDArray[np.int64]) -> None:
+        self._first = first
+        self._second = second
         self._kept = kept
 
     def __len__(self) -> int:
         return len(self._kept)
 
     def __getitem__(self, at: Any) -> Any:
-        return self._items[self._kept[at]]
+        return self._item(int(self._kept[at]))
 
     def __iter__(self) -> Iterator[Any]:
-        return map(self._items.__getitem__, self._kept.tolist())
+        return map(self._item, self._kept.tolist())
 
-
-def _chosen(items: list[Any], kept: NDArray[np.int64]) -> Sequence[Any]:
-    return items if len(kept) == len(items) else _Chosen(items, kept)
+    def _item(self, number: int) -> Any:
+        beyond = number - len(self._first)
+        return self._first[number] if beyond < 0 else self._second[beyond]
 
 
 def _parts(segments: Sequence[Any], live: NDArray[np.bool_], kept: NDArray[np.bool_]) -> list[Part]:
