@@ -12,6 +12,8 @@ from colmilvus.embedded.vectors import VectorStore
 
 __all__ = ["Scorer", "best_of"]
 
+SPARE = 6
+"""So many more than the count are scored exactly at first; with those scores known, many others need not be."""
 STEP = 32
 
 Floats = NDArray[np.float32]
@@ -49,13 +51,15 @@ def best_of(positions: Integers, found: Bounded, scorer: Scorer, count: int) -> 
     order = np.argsort(-highest, kind="stable")
     order = order[~(highest[order] < least)]
     known = np.zeros(0, np.float32)
-    while len(known) < len(order) and not highest[order[len(known)]] < _last_of_best(known, count):
-        chosen = order[len(known) : len(known) + count + STEP]
+    chosen = order[: count + SPARE]
+    while len(chosen):
         scores = found.values[chosen]
         unsure = found.errors[chosen] > 0
         if unsure.any():
             scores[unsure] = scorer.exact(positions[chosen[unsure]])
         known = np.concatenate([known, scores])
+        left = order[len(known) :]
+        chosen = left[~(highest[left] < _last_of_best(known, count))][: count + STEP]
     return positions[order[: len(known)]], known
 
 
