@@ -30,6 +30,12 @@ MISSED = 0.003
 """The share of the answer that may be missed, as expected by the errors of estimates."""
 WIDENED = 1.4
 """How much wider than the errors seen so far those to come are taken to be."""
+FEW = 4_000
+WIDENED_AMONG_FEW = 2.0
+"""The same in generations of fewer records, where some are much better than they look, and comparing more costs little.
+
+Of 2,000 patch-like pages 0.999 of the best ten are found, without the 50 best 0.994; with 1.4 it was 0.990 and 0.989.
+"""
 FAR = 5.0
 """So many deviations away the chance is next to nothing, ten thousand times over."""
 CODES_A_VECTOR = 0.06
@@ -67,6 +73,7 @@ class _Search:
         self._others = others
         self._count = count
         self._first, self._most = (max(count, int(scale * (number + 2 * count))) for number in (FIRST, MOST))
+        self._widened = WIDENED_AMONG_FEW if probe.records < FEW else WIDENED
         self._estimates, self._unmet = probe.estimates()
         self._left = np.ones(len(self._estimates), np.bool_)
         self.compared = np.zeros(len(self._estimates), np.bool_)
@@ -117,7 +124,7 @@ class _Search:
             return np.flatnonzero(self._left & ~known)
         errors = (self.values - self._estimates)[taught]
         weights = np.linalg.lstsq(terms[taught], errors, rcond=None)[0]
-        spread = WIDENED * float((errors - terms[taught] @ weights).std()) + 1e-6
+        spread = self._widened * float((errors - terms[taught] @ weights).std()) + 1e-6
         lacking = (threshold - (self._estimates + terms @ weights)) / spread
         order = np.flatnonzero(self._left & ~known & ~(lacking >= FAR))
         order = order[np.argsort(lacking[order], kind="stable")]

@@ -66,7 +66,7 @@ class Probe:
         if not self._levels:
             return math.inf
         members = sum(len(part.members) for part in self._parts) / self._quantizer.lists
-        share = records / sum(len(part.rows) for part in self._parts)
+        share = records / self.records
         return self.width * (self._levels[0] - self._depth) * members * (MEMBER + share)
 
     @property
@@ -77,8 +77,12 @@ class Probe:
     @property
     def vectors_a_record(self) -> float:
         """How many vectors a record has on average."""
-        rows = sum(len(part.rows) for part in self._parts)
-        return sum(len(part.members) for part in self._parts) / max(1, rows)
+        return sum(len(part.members) for part in self._parts) / max(1, self.records)
+
+    @property
+    def records(self) -> int:
+        """How many records the generation has, wanted or not."""
+        return sum(len(part.rows) for part in self._parts)
 
     def look_deeper(self, places: Integers) -> None:
         """Look for the records at these places into many more lists; the estimates of others stay as they are."""
