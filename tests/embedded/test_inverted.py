@@ -97,17 +97,13 @@ def generation(folder: Path, pages: Pages, kind: Metric, parts: int = 1) -> Gene
 
 
 @pytest.mark.parametrize(
-    ("kind", "levels", "share"),  # what is looked up less closely has to be compared more often
-    [
-        ("COSINE", (5_000, 100_000), 0.5),
-        ("IP", (5_000, 100_000), 0.5),
-        ("L2", (5_000, 100_000), 0.5),
-        ("COSINE", (400, 6_000), 0.65),
-    ],
+    ("kind", "levels"),
+    [("COSINE", (5_000, 100_000)), ("IP", (5_000, 100_000)), ("L2", (5_000, 100_000)), ("COSINE", (400, 6_000))],
 )
 def test_candidates_hold_the_best(
-    tmp_path: Path, kind: Metric, levels: tuple[int, int], share: float, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, kind: Metric, levels: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("colmilvus.embedded.inverted.candidates.FEW", 0)
     monkeypatch.setattr(probe, "LEVELS", levels)
     monkeypatch.setattr("colmilvus.embedded.inverted.candidates.FIRST", 16)
     pages = draw(900)
@@ -130,7 +126,27 @@ def test_candidates_hold_the_best(
             taken.append(len(scorer.asked))
         assert 10 <= taken[0] < 50 <= taken[1]
     assert np.mean(recalls) >= 0.97
-    assert np.mean(compared) < share * len(pages)
+    assert np.mean(compared) < len(pages) / 2
+
+
+def test_estimates_are_trusted_less_among_few_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("colmilvus.embedded.inverted.candidates.FIRST", 16)
+    pages = draw(900)
+    made = generation(tmp_path, pages, "COSINE")
+    found, compared = [], []
+    for few in (0, 901):
+        monkeypatch.setattr("colmilvus.embedded.inverted.candidates.FEW", few)
+        scorers, right = [], 0
+        for query in queries(pages, 12):
+            exact = oracle(query, pages, "COSINE")
+            scorers.append(Known(exact))
+            positions, scores = best(made, query, np.arange(len(pages)), scorers[-1], 10, 3.0)
+            right += len({*positions[np.argsort(-scores)[:10]].tolist()} & {*np.argsort(-exact)[:10].tolist()})
+        found.append(right)
+        compared.append(sum(len(scorer.asked) for scorer in scorers))
+
+    assert compared[1] > 1.1 * compared[0]
+    assert found[1] >= found[0]
 
 
 @pytest.mark.parametrize("kind", ["COSINE", "IP", "L2"])

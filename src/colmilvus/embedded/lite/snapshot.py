@@ -99,15 +99,15 @@ class Snapshots:
         kept = np.concatenate([np.flatnonzero(old), len(old) + np.flatnonzero(new)])
         rows = {field: np.concatenate([flushed.columns[field], unflushed.columns[field]])[kept] for field in fields}
         return Snapshot(
-            _Chosen(flushed.keys, unflushed.keys, kept),
-            _Chosen(flushed.places, unflushed.places, kept),
+            _chosen(flushed.keys, unflushed.keys, kept),
+            _chosen(flushed.places, unflushed.places, kept),
             rows,
             [*_parts(flushed.segments, alive, old), *_unflushed_part(moment.memtable, unflushed, new)],
         )
 
 
 class _Chosen(Sequence[Any]):
-    """Some items of one list and then of another, of which mostly a few are asked for."""
+    """Some items of one list and then of another, ascending, of which mostly a few are asked for."""
 
     def __init__(self, first: list[Any], second: list[Any], kept: NDArray[np.int64]) -> None:
         self._first = first
@@ -118,14 +118,19 @@ class _Chosen(Sequence[Any]):
         return len(self._kept)
 
     def __getitem__(self, at: Any) -> Any:
-        return self._item(int(self._kept[at]))
-
-    def __iter__(self) -> Iterator[Any]:
-        return map(self._item, self._kept.tolist())
-
-    def _item(self, number: int) -> Any:
+        number = int(self._kept[at])
         beyond = number - len(self._first)
         return self._first[number] if beyond < 0 else self._second[beyond]
+
+    def __iter__(self) -> Iterator[Any]:
+        among_first = int(np.searchsorted(self._kept, len(self._first)))
+        yield from map(self._first.__getitem__, self._kept[:among_first].tolist())
+        yield from map(self._second.__getitem__, (self._kept[among_first:] - len(self._first)).tolist())
+
+
+def _chosen(first: list[Any], second: list[Any], kept: NDArray[np.int64]) -> Sequence[Any]:
+    """Joined only where all are kept, which is done once for all searches until the next write."""
+    return first + second if len(kept) == len(first) + len(second) else _Chosen(first, second, kept)
 
 
 def _parts(segments: Sequence[Any], live: NDArray[np.bool_], kept: NDArray[np.bool_]) -> list[Part]:

@@ -353,7 +353,7 @@ class SafeCollection(Collection):  # type: ignore[misc]  # Milvus Lite has no ty
         found = self.snapshot(expr, partition_names, timezone)
         order: Sequence[int] = range(len(found.keys))
         if order_by_pk:
-            order = sorted(order, key=found.keys.__getitem__)
+            order = sorted(order, key=list(found.keys).__getitem__)
         chosen = order[offset : None if limit is None else offset + limit]
         return [project_record(materialize_record(found.places[at]), self._schema, plan) for at in chosen]
 
