@@ -76,7 +76,9 @@ def _check_format(path: Path) -> None:
     if number != FORMAT:
         older = isinstance(number, int) and number < FORMAT
         wayout = "add its documents again, at another path" if older else "open it with pip install -U colmilvus"
-        raise DatabaseError(f"{path} has format {number}, this version of colmilvus reads format {FORMAT}; {wayout}")
+        raise DatabaseError(
+            f"{path} has format {number}, as {file} says, this version of colmilvus reads format {FORMAT}; {wayout}"
+        )
 
 
 def write_address(path: Path, port: int, token: str, uri: str | None) -> None:
