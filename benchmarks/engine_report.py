@@ -287,7 +287,7 @@ def _time_by_pages(axes: Any, rows: Sequence[Row], colours: dict[str, str]) -> N
             axes.plot(*zip(*sorted(best.items()), strict=True), "o-", color=colour, label=name)
     axes.set(xscale="log", yscale="log", xlabel="pages", ylabel="p50, ms")
     pages = sorted({row["pages"] for row in rows})
-    axes.set_xticks(pages, [f"{count:,}" for count in pages])
+    axes.set_xticks(pages, [f"{count:,}" for count in pages], rotation=40)
     axes.set_xticks([], minor=True)
     axes.set_xlim(pages[0] / 1.5, pages[-1] * 1.5)
     _plain_numbers(axes.yaxis)
