@@ -8,10 +8,11 @@ CONSTRAINED = $(BIN)/python -m pip install --quiet --constraint tests/constraint
 SANDBOX = HOME=$(CURDIR)/.cache/home TMPDIR=$(CURDIR)/.cache/tmp OMP_NUM_THREADS=1
 JOBS = $(shell $(PYTHON) -c 'import os; print(min(4, 1 + (os.cpu_count() or 1)))')
 
-.PHONY: help demo test soak test-matrix lint format bench build clean
+.PHONY: help demo test test-server soak test-matrix lint format bench build clean
 help:
 	@echo "make demo              find pages in sample reports; PDF=folder for your own files"
 	@echo "make test              run all tests;  JOBS=1 in one process, ARGS='-k word' some of them"
+	@echo "make test-server MILVUS_URI=http://host:19530   run what holds for every database on a server; MILVUS_TOKEN=... "
 	@echo "make soak              kill a writer ROUNDS=200 times at random moments, and check what it leaves; search 10,000 times"
 	@echo "make test-matrix       the adapters and the engine with older and newer releases;  ONLY=name one combination"
 	@echo "make lint              check style and types;  make format  mend the style"
@@ -25,6 +26,10 @@ demo: .venv/demo
 test: .venv/dev
 	@mkdir -p .cache/home .cache/tmp
 	$(SANDBOX) $(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal $(ARGS)
+
+test-server: .venv/dev
+	@mkdir -p .cache/home .cache/tmp
+	$(SANDBOX) MILVUS_URI="$(MILVUS_URI)" MILVUS_TOKEN="$(MILVUS_TOKEN)" $(BIN)/python -m pytest -m everywhere $(ARGS)
 
 soak: .venv/dev
 	@mkdir -p .cache/home .cache/tmp

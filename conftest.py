@@ -1,15 +1,23 @@
-"""What rooms and the examples in docstrings share: a database of their own, an embedder that counts words."""
+"""What rooms and the examples in docstrings share: a database of their own, an embedder that counts words.
+
+What is marked ``everywhere`` runs with every database that a collection can lie in: a folder, the engine as ``colmilvus
+serve`` offers it, and flat rows on a Milvus server of 2.3.5, which has no arrays of structs. Of these it can leave out
+some, as ``everywhere(flat=False)``: flat rows have no text search. Where MILVUS_URI names a server, it alone is asked.
+"""
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.milvus_server import MilvusServer, running
 from tests.words import WordEmbedder
 
-from colmilvus import Collection
+from colmilvus import Collection, Server
+from colmilvus.embedded.serving import served
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -27,9 +35,46 @@ def _examples_have_a_folder_of_their_own(
         monkeypatch.chdir(tmp_path)
 
 
+KINDS = ("folder", "served", "flat")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    mark = metafunc.definition.get_closest_marker("everywhere")
+    if mark and "database" in metafunc.fixturenames:
+        kinds = [kind for kind in KINDS if mark.kwargs.get(kind, True)]
+        metafunc.parametrize("database", ["named"] if "MILVUS_URI" in os.environ else kinds, indirect=True)
+
+
+@pytest.fixture(scope="session")
+def old_milvus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MilvusServer]:
+    """A Milvus server without arrays of structs."""
+    if "NEEDS_OLD_MILVUS" not in os.environ:
+        pytest.importorskip("milvus", reason="Milvus 2.3.5 comes for Linux on x86-64 alone")
+    with running(tmp_path_factory.mktemp("milvus")) as server:
+        yield server
+
+
 @pytest.fixture
-def database(tmp_path: Path) -> Path:
-    return tmp_path / "kb.db"
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path | Server]:
+    kind = getattr(request, "param", "folder")
+    if kind == "folder":
+        yield tmp_path / "kb.db"
+    elif kind == "served":
+        with served(tmp_path / "kb.db", "127.0.0.1", 0, "a token") as uri:
+            yield Server(uri, "a token")
+    else:
+        server = named() if kind == "named" else Server(request.getfixturevalue("old_milvus").uri)
+        client = server.client(timeout=60)
+        there = set(client.list_collections())
+        yield server
+        for name in set(client.list_collections()) - there:
+            client.drop_collection(name)
+        client.close()
+
+
+def named() -> Server:
+    """The server that MILVUS_URI and MILVUS_TOKEN name."""
+    return Server(os.environ["MILVUS_URI"], os.environ.get("MILVUS_TOKEN") or None)
 
 
 @pytest.fixture
@@ -38,6 +83,7 @@ def words() -> WordEmbedder:
 
 
 @pytest.fixture
-def notes(database: Path, words: WordEmbedder) -> Iterator[Collection]:
-    with Collection("notes", words, uri=database) as collection:
+def notes(database: Path | Server, words: WordEmbedder, tmp_path: Path) -> Iterator[Collection]:
+    images = None if isinstance(database, Path) else tmp_path / "images"
+    with Collection("notes", words, uri=database, images=images) as collection:
         yield collection

@@ -47,6 +47,7 @@ def ids(hits: list[Any]) -> list[str]:
     return [hit.entity.id for hit in hits]
 
 
+@pytest.mark.everywhere
 def test_an_entity_comes_back_as_it_went_in(notes: Collection) -> None:
     metadata = {
         "id": 1,
@@ -64,12 +65,14 @@ def test_an_entity_comes_back_as_it_went_in(notes: Collection) -> None:
     assert notes.search("red")[0].entity == entity
 
 
+@pytest.mark.everywhere
 def test_an_entity_needs_no_document_and_no_metadata(notes: Collection) -> None:
     notes.add([Entity("a", "red"), Entity("b", "blue", document="")])
 
     assert notes.get(["b", "a"]) == [Entity("b", "blue", document=""), Entity("a", "red")]
 
 
+@pytest.mark.everywhere
 def test_get_keeps_the_order_and_leaves_out_what_is_not_there(notes: Collection) -> None:
     notes.add(COLOURS)
 
@@ -95,6 +98,7 @@ def test_an_empty_collection_finds_nothing(notes: Collection) -> None:
     assert notes.documents() == {}
 
 
+@pytest.mark.everywhere
 def test_several_queries_give_a_list_for_each(notes: Collection) -> None:
     notes.add(COLOURS)
 
@@ -110,6 +114,7 @@ def test_vectors_can_be_searched_directly(notes: Collection) -> None:
     assert ids(notes.search(query.vectors, k=1)) == ["g"]
 
 
+@pytest.mark.everywhere
 def test_stored_vectors_come_back_unchanged(database: Path) -> None:
     vectors = np.random.default_rng(5).normal(size=(7, 3)).astype(np.float32) * 100
     with Collection("c", dim=3, uri=database) as collection:
@@ -119,12 +124,14 @@ def test_stored_vectors_come_back_unchanged(database: Path) -> None:
 
 
 class TestAdding:
+    @pytest.mark.everywhere
     def test_what_is_held_unchanged_is_skipped(self, notes: Collection, words: WordEmbedder) -> None:
         first, second = notes.add(COLOURS), notes.add(reversed(COLOURS))
 
         assert (first.added, first.unchanged) == (3, 0)
         assert (second.added, second.unchanged, words.embedded) == (0, 3, 3)
 
+    @pytest.mark.everywhere
     @pytest.mark.parametrize(
         "change",
         [{"text": "red sky"}, {"metadata": {"a": 1}}, {"document": "d"}, {"version": "2"}, {"image": None}],
@@ -140,6 +147,7 @@ class TestAdding:
         assert notes.get(["r"]) == [changed]
         assert notes.count() == 3
 
+    @pytest.mark.everywhere
     @pytest.mark.parametrize("between", [0, 40])
     def test_the_last_of_one_id_wins(self, notes: Collection, between: int) -> None:
         others = [Entity(str(number), "red") for number in range(between)]
@@ -148,6 +156,7 @@ class TestAdding:
         assert (report.added, report.replaced) == (between + 1, 1)
         assert notes.get(["a"]) == [Entity("a", "blue")]
 
+    @pytest.mark.everywhere
     def test_what_was_read_before_an_error_is_stored(self, notes: Collection) -> None:
         def broken() -> Iterator[Entity]:
             yield from COLOURS
@@ -175,6 +184,7 @@ class TestAdding:
         with pytest.raises(InvalidInput, match=r"add\(\[entity\]\)"):
             notes.add(COLOURS[0])  # type: ignore[arg-type]  # wrong on purpose
 
+    @pytest.mark.everywhere
     def test_changed_vectors_are_a_change(self, database: Path) -> None:
         with Collection("c", dim=2, metric="IP", uri=database) as collection:
             collection.add([Entity("a")], vectors=[[[1, 0]]])
@@ -183,6 +193,7 @@ class TestAdding:
             assert report.replaced == 1
             assert collection.search(np.array([[0, 1]]))[0].score == 1
 
+    @pytest.mark.everywhere
     def test_any_iterable_is_read_in_batches(self, notes: Collection) -> None:
         read: list[int] = []
 
@@ -195,6 +206,7 @@ class TestAdding:
 
         assert notes.add(stream()).added == 2000
 
+    @pytest.mark.everywhere
     def test_an_interrupt_keeps_what_is_done_and_the_next_run_goes_on(
         self, notes: Collection, words: WordEmbedder
     ) -> None:
@@ -290,6 +302,7 @@ class TestAdding:
         with Collection("c", dim=2, uri=database) as collection, pytest.raises(InvalidInput, match="vectors="):
             collection.add([Entity("a", "red")])
 
+    @pytest.mark.everywhere
     def test_threads_add_and_search_at_once(self, notes: Collection) -> None:
         def work(worker: int) -> None:
             for number in range(20):
@@ -305,6 +318,7 @@ class TestAdding:
         assert notes.count() == 160
 
 
+@pytest.mark.everywhere
 class TestVersions:
     def pages(self, count: int, version: str, document: str = "d") -> list[Entity]:
         return [
@@ -402,6 +416,7 @@ class TestSearching:
             assert len(collection.search("red", mode="late_interaction")) == 2
             assert len(collection.search(collection.multi_vectors(["a"])["a"])) == 2
 
+    @pytest.mark.everywhere
     def test_a_threshold_drops_weaker_hits(self, notes: Collection) -> None:
         notes.add(COLOURS)
 
@@ -417,6 +432,7 @@ class TestSearching:
             hits = notes.search("red sea", k=3, per_document=2, mode=mode)
             assert [hit.entity.document for hit in hits] == ["x", "x", "y"]
 
+    @pytest.mark.everywhere
     def test_exact_gives_the_same_on_an_exact_engine(self, notes: Collection) -> None:
         notes.add(COLOURS)
 
@@ -501,6 +517,7 @@ class TestSearching:
                 collection.search("red", min_similarity=0.1)
 
 
+@pytest.mark.everywhere
 class TestDeleting:
     def test_by_id_by_filter_and_by_document(self, notes: Collection) -> None:
         notes.add(Entity(str(n), "red", document=f"d{n % 2}", metadata={"n": n}) for n in range(10))
@@ -545,12 +562,14 @@ class TestOpening:
             assert ids(collection.search("tree", k=1, mode="text")) == ["g"]
             assert collection.add(COLOURS).unchanged == 3
 
+    @pytest.mark.everywhere
     def test_the_same_database_may_be_open_twice(self, database: Path, words: WordEmbedder) -> None:
         with Collection("c", words, uri=database) as one, Collection("c", words, uri=database) as other:
             one.add(COLOURS)
 
             assert other.count() == 3
 
+    @pytest.mark.everywhere
     def test_closing_one_leaves_the_other_open(self, database: Path, words: WordEmbedder) -> None:
         one, other = Collection("c", words, uri=database), Collection("d", words, uri=database)
         one.close()
@@ -558,6 +577,7 @@ class TestOpening:
         with other:
             assert other.add(COLOURS).added == 3
 
+    @pytest.mark.everywhere
     def test_another_embedder_is_refused_and_both_are_named(self, database: Path) -> None:
         class Other(WordEmbedder):
             name = "others"
@@ -603,6 +623,7 @@ class TestOpening:
             with pytest.raises(InvalidQuery, match="without an embedder"):
                 collection.search("green")
 
+    @pytest.mark.everywhere
     def test_nothing_is_made_where_nothing_says_how(self, database: Path) -> None:
         with pytest.raises(CollectionNotFound, match=r"no collection 'c'.*dim="):
             Collection("c", uri=database)
@@ -638,6 +659,7 @@ class TestOpening:
         with pytest.raises(InvalidInput):
             Collection("c", uri=database, **{"dim": 4, **wrong})
 
+    @pytest.mark.everywhere
     def test_dropping_leaves_room_for_a_new_one(self, database: Path, words: WordEmbedder) -> None:
         collection = Collection("c", words, uri=database)
         collection.add(COLOURS)
@@ -645,6 +667,7 @@ class TestOpening:
         with Collection("c", dim=4, uri=database) as collection:
             assert collection.count() == 0
 
+    @pytest.mark.everywhere
     def test_threads_that_open_a_new_collection_at_once_get_one(self, database: Path) -> None:
         opened: list[Collection] = []
 
@@ -682,6 +705,7 @@ def test_settings_of_an_embedder_are_what_json_keeps(database: Path) -> None:
         Collection("c", WordEmbedder(layers=(1, 2)), uri=database)  # type: ignore[arg-type]  # wrong on purpose
 
 
+@pytest.mark.everywhere
 def test_what_was_closed_or_dropped_says_so(database: Path, words: WordEmbedder) -> None:
     collection = Collection("c", words, uri=database)
     with Collection("c", words, uri=database) as other:
@@ -700,6 +724,7 @@ def test_ids_are_a_list_of_strings(notes: Collection, call: str) -> None:
             getattr(notes, call)(wrong)
 
 
+@pytest.mark.everywhere
 def test_a_picture_is_kept_once_there_is_a_folder_for_it(
     serve: Callable[[Path], tuple[str, str]], tmp_path: Path, words: WordEmbedder
 ) -> None:
@@ -723,6 +748,7 @@ def test_pymilvus_does_not_shout_what_is_raised_anyway(notes: Collection, caplog
     assert not [record for record in caplog.records if record.name.startswith("pymilvus")]
 
 
+@pytest.mark.everywhere
 def test_typed_fields_hold_their_type(database: Path, words: WordEmbedder) -> None:
     with Collection(
         "c", words, uri=database, fields={"year": int, "price": float, "tag": str, "ok": bool}
@@ -773,6 +799,7 @@ def test_another_embedder_may_be_asked_that_is_the_collections_equal(notes: Coll
     assert notes.count() == 1
 
 
+@pytest.mark.everywhere
 def test_entities_come_with_their_vectors(notes: Collection) -> None:
     notes.add([Entity("a", "red sea"), Entity("b", "sky")])
 
@@ -786,6 +813,7 @@ def test_entities_come_with_their_vectors(notes: Collection) -> None:
     assert notes.keeps_images
 
 
+@pytest.mark.everywhere
 class TestReadingAndClearing:
     """Reading by filter, and removing everything."""
 
@@ -818,10 +846,12 @@ class TestReadingAndClearing:
     def test_what_has_a_picture_is_found_by_that(self, notes: Collection) -> None:
         notes.add([replace(COLOURS[0], image=Image.new("RGB", (4, 4), "red")), *COLOURS[1:]])
 
-        assert notes.ids({"$image": {"$empty": False}}) == ["r"]
+        assert notes.ids({"$image": {"$empty": False}}) == notes.ids({"$image": {"$ne": None}}) == ["r"]
+        assert sorted(notes.ids({"$image": None})) == ["b", "g"]
         assert ids(notes.search("green tree", filter={"$image": {"$empty": False}})) == ["r"]
 
 
+@pytest.mark.everywhere
 class TestInternalData:
     """What an adapter keeps with an entity, beside the user's metadata."""
 

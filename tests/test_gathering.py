@@ -20,6 +20,8 @@ from colmilvus.entity import Metric
 from colmilvus.errors import InvalidEntity
 from tests.words import VOCABULARY, WordEmbedder
 
+pytestmark = pytest.mark.everywhere
+
 CHUNKS = [
     Entity("a-1", "red sea", metadata={"title": "A", "year": 2024, "page": 1}),
     Entity("a-2", "green tree", metadata={"title": "A", "year": 2024, "page": 2}),
@@ -300,7 +302,7 @@ class TestSearching:
 def watch(collection: Collection) -> list[str]:
     """Lists the requests that a collection makes from now on."""
     made: list[str] = []
-    client: Any = collection._client
+    client: Any = collection._connection.client
 
     def watched(name: str) -> Callable[..., object]:
         ask = getattr(client, name)

@@ -16,12 +16,14 @@ from pymilvus import DataType, MilvusClient
 from pymilvus.client.prepare import Prepare
 
 from colmilvus import Collection, Entity, MultiVector, Segment, embedded
+from colmilvus.connection import Connection
 from colmilvus.entity import DType
 from colmilvus.ingest import items
 from colmilvus.layouts.inserting import Structs, public, request_for, upsert
 from colmilvus.layouts.rows import Record, rows_of
 from colmilvus.layouts.spec import CollectionSpec
 from colmilvus.layouts.struct_array import StructArrayLayout
+from colmilvus.layouts.table import Table
 
 DIM = 4
 SENDS_16_BITS = Version(pymilvus.__version__) >= Version("2.6.16")
@@ -50,6 +52,12 @@ def client(tmp_path: Path) -> Iterator[MilvusClient]:
     with_engine = embedded.connect(tmp_path / "kb.db")
     yield with_engine
     with_engine.close()
+
+
+def made(client: MilvusClient, spec: CollectionSpec) -> None:
+    table = Table(Connection(client, "kb.db", 10, Path("kb.db")), "made")
+    StructArrayLayout.make(table, spec)
+    StructArrayLayout.open(table, spec)
 
 
 def vectors(count: int, dim: int = DIM) -> np.ndarray[Any, Any]:
@@ -81,7 +89,7 @@ def test_the_request_is_pymilvuss_own_to_the_byte(client: MilvusClient, kind: st
     spec = SPECS[kind]
     if spec.dtype == "float16" and not SENDS_16_BITS:
         pytest.skip("pymilvus sends no such structs before 2.6.16")
-    StructArrayLayout.create(client, "made", spec, timeout=10)
+    made(client, spec)
     given = rows(spec)
 
     request = request_for(given, prepared(client, "made"))
@@ -129,7 +137,7 @@ class Recorded:
 
 
 def test_it_is_sent_as_pymilvus_sends_it(client: MilvusClient) -> None:
-    StructArrayLayout.create(client, "made", SPECS["plain"], timeout=10)
+    made(client, SPECS["plain"])
     given = rows(SPECS["plain"])
     handler = client._get_connection()
     handler._stub = recorded = Recorded(handler._stub)
@@ -170,7 +178,7 @@ def test_a_collection_takes_this_way(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_another_pymilvus_gets_the_rows_the_public_way(client: MilvusClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that refuses empty structs, one that marks them, and a client without what is needed of its inside."""
-    StructArrayLayout.create(client, "made", SPECS["plain"], timeout=10)
+    made(client, SPECS["plain"])
     given = rows(SPECS["plain"])
     empty = Prepare._add_empty_struct_data
 
@@ -193,7 +201,7 @@ def test_another_pymilvus_gets_the_rows_the_public_way(client: MilvusClient, mon
 
 
 def test_the_error_of_the_public_way_is_raised(client: MilvusClient) -> None:
-    StructArrayLayout.create(client, "made", SPECS["plain"], timeout=10)
+    made(client, SPECS["plain"])
     given = [{**row, "surprise": 1} for row in rows(SPECS["plain"])]
 
     with pytest.raises(Exception, match="surprise") as ours:
@@ -206,7 +214,7 @@ def test_the_error_of_the_public_way_is_raised(client: MilvusClient) -> None:
 
 def test_it_takes_a_fraction_of_the_time(client: MilvusClient) -> None:
     spec = CollectionSpec(dim=128)
-    StructArrayLayout.create(client, "made", spec, timeout=10)
+    made(client, spec)
     given = [row for i in range(2) for row in rows_of(Record(Entity(str(i)), MultiVector(vectors(1030, 128))), spec)]
     prepare = prepared(client, "made")
     prepare(public(given[:1]))

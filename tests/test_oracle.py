@@ -15,6 +15,8 @@ from colmilvus.entity import Metric
 from colmilvus.filters import matches
 from colmilvus.pdf import read_pages
 
+pytestmark = pytest.mark.everywhere
+
 METRICS: list[Metric] = ["COSINE", "IP", "L2"]
 
 
@@ -44,7 +46,7 @@ def random_multi_vectors(random: np.random.Generator, count: int, most: int, dim
 
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize(("count", "most", "dim"), [(1, 1, 2), (7, 300, 16), (400, 12, 32), (40, 40, 128)])
-def test_random_multi_vectors(database: Path, metric: Metric, count: int, most: int, dim: int) -> None:
+def test_random_multi_vectors(database: Path | str, metric: Metric, count: int, most: int, dim: int) -> None:
     random = np.random.default_rng(count)
     stored = random_multi_vectors(random, count, most, dim)
     with Collection("c", dim=dim, metric=metric, uri=database) as collection:
@@ -56,7 +58,7 @@ def test_random_multi_vectors(database: Path, metric: Metric, count: int, most: 
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_vectors_of_every_length_and_none(database: Path, metric: Metric) -> None:
+def test_vectors_of_every_length_and_none(database: Path | str, metric: Metric) -> None:
     random = np.random.default_rng(3)
     stored = {
         f"e{n}": MultiVector(random.normal(size=(9, 4)) * 10.0 ** random.integers(-3, 4, size=(9, 1)))
@@ -72,7 +74,7 @@ def test_vectors_of_every_length_and_none(database: Path, metric: Metric) -> Non
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_with_a_filter(database: Path, metric: Metric) -> None:
+def test_with_a_filter(database: Path | str, metric: Metric) -> None:
     random = np.random.default_rng(4)
     stored = random_multi_vectors(random, 200, 10, 8)
     metadata = {name: {"n": n % 7, "tag": "xyz"[n % 3]} for n, name in enumerate(stored)}
@@ -89,7 +91,7 @@ def test_with_a_filter(database: Path, metric: Metric) -> None:
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_up_to_the_capacity(database: Path, metric: Metric) -> None:
+def test_up_to_the_capacity(database: Path | str, metric: Metric) -> None:
     random = np.random.default_rng(6)
     stored = {name: MultiVector(random.normal(size=(size, 8))) for name, size in {"full": 4096, "one": 1}.items()}
     query = MultiVector(random.normal(size=(20, 8)))
@@ -101,7 +103,7 @@ def test_up_to_the_capacity(database: Path, metric: Metric) -> None:
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_after_upserts_and_deletes(database: Path, metric: Metric) -> None:
+def test_after_upserts_and_deletes(database: Path | str, metric: Metric) -> None:
     random = np.random.default_rng(7)
     stored = random_multi_vectors(random, 60, 20, 8)
     query = MultiVector(random.normal(size=(4, 8)))
@@ -119,7 +121,7 @@ def test_after_upserts_and_deletes(database: Path, metric: Metric) -> None:
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_an_entity_in_parts_is_found_as_one(database: Path, metric: Metric) -> None:
+def test_an_entity_in_parts_is_found_as_one(database: Path | str, metric: Metric) -> None:
     """Capacity 10, so that entities of 12 segments with 1 to 6 vectors lie in up to seven rows each."""
     random = np.random.default_rng(8)
     stored, entities = {}, []
@@ -154,7 +156,7 @@ def test_an_entity_in_parts_is_found_as_one(database: Path, metric: Metric) -> N
         assert collection.count() == 23
 
 
-def test_real_multi_vectors_of_pages(database: Path, tmp_path: Path) -> None:
+def test_real_multi_vectors_of_pages(database: Path | str, tmp_path: Path) -> None:
     embedder = StaticEmbedder()
     draw_reports(tmp_path / "reports")
     with Collection("pages", embedder, uri=database) as collection:

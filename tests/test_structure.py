@@ -16,7 +16,19 @@ ROOT = Path(colmilvus.__file__).parent
 VALUES = {"entity", "maxsim", "filters", "errors", "forks"}
 ADAPTERS = (
     VALUES
-    | {"collection", "pdf", "embedder", "embedders", "digest", "gathering", "images", "ranking", "report", "search"}
+    | {
+        "collection",
+        "connection",
+        "pdf",
+        "embedder",
+        "embedders",
+        "digest",
+        "gathering",
+        "images",
+        "ranking",
+        "report",
+        "search",
+    }
     | {"chunks", "passages", "reranking", "tool_arguments"}
 )
 
@@ -33,27 +45,32 @@ ALLOWED: dict[str, set[str]] = {
     "gathering": {"entity", "errors"},
     "pdf": VALUES | {"embedder", "images", "overlap"},
     "embedders": VALUES | {"embedder", "images"},
-    "layouts": VALUES | {"embedder"},
+    "layouts": VALUES | {"connection", "embedder", "requests"},
     "ranking": VALUES,
     "embedded": {"errors"},
-    "connection": {"errors", "embedded"},
+    "connection": {"errors", "embedded", "requests"},
+    "requests": {"errors"},
     "report": {"errors"},
     "store": VALUES | {"digest", "gathering", "images", "layouts"},
     "ingest": VALUES | {"digest", "embedder", "gathering", "images", "layouts", "overlap", "report", "store"},
+    "copying": VALUES | {"layouts", "store"},
     "search": VALUES | {"embedder", "layouts", "ranking"},
     "languages": set(),
-    "opening": VALUES | {"embedder", "languages"},
+    "opening": VALUES | {"embedder", "languages", "layouts"},
+    "writing": VALUES | {"embedder", "ingest", "layouts", "opening", "reading", "report"},
+    "reading": VALUES | {"embedder", "layouts", "ranking", "search", "store"},
     "collection": VALUES
-    | {"embedder", "images", "layouts", "ranking", "connection", "opening", "report", "store", "ingest", "search"},
+    | {"connection", "copying", "embedder", "images", "layouts", "opening", "report", "store", "writing"},
     "chunks": {"collection", "entity", "errors", "forks", "report"},
     "reranking": VALUES | {"digest", "embedder", "images", "ranking"},
     "passages": {"entity", "errors", "images"},
     "tool_arguments": {"errors", "filters"},
     "langchain": ADAPTERS,
     "llama_index": ADAPTERS,
-    "cli": VALUES | {"collection", "pdf", "embedder", "embedders", "embedded", "report", "connection", "images"},
+    "cli": VALUES
+    | {"collection", "pdf", "embedder", "embedders", "embedded", "report", "connection", "images", "layouts"},
     "__main__": {"cli"},
-    "__init__": {"collection", "embedder", "entity", "gathering", "maxsim", "report"},
+    "__init__": {"collection", "copying", "connection", "embedder", "entity", "gathering", "maxsim", "report"},
 }
 
 LIBRARIES = {

@@ -1,6 +1,8 @@
 """Late-interaction retrieval on Milvus: PDF pages in, ranked pages out."""
 
 from colmilvus.collection import Collection
+from colmilvus.connection import Server
+from colmilvus.copying import CopyReport
 from colmilvus.embedder import Embedder, Unreadable
 from colmilvus.entity import Entity, Hit, MultiVector, Segment
 from colmilvus.gathering import group
@@ -12,6 +14,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AddReport",
     "Collection",
+    "CopyReport",
     "Embedder",
     "Entity",
     "Hit",
@@ -19,6 +22,7 @@ __all__ = [
     "MultiVector",
     "Problem",
     "Segment",
+    "Server",
     "Unreadable",
     "group",
     "maxsim",

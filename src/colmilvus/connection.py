@@ -1,70 +1,188 @@
-"""From a URI to a client of Milvus: a folder for the embedded engine, an address for a server."""
+"""From a place to a client of Milvus: a folder for the embedded engine, an address for a server."""
 
 from __future__ import annotations
 
 import os
 import re
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Union, get_args
+from urllib.parse import unquote, urlsplit, urlunsplit
 
-from colmilvus.errors import InvalidInput, ServerError
+from colmilvus.errors import InvalidInput
 
 if TYPE_CHECKING:
     from pymilvus import MilvusClient
 
-__all__ = ["Durability", "connect", "is_path", "outlives_power", "place_of"]
+__all__ = ["Connection", "Consistency", "Durability", "Place", "Server", "connect", "is_path", "outlives_power"]
 
+Consistency: TypeAlias = Literal["Strong", "Session", "Bounded", "Eventually"]
 Durability: TypeAlias = Literal["process", "power"]
 
 SCHEMES = ("http", "https", "tcp", "unix")
 HOST_AND_PORT = re.compile(r"[\w.-]+:\d+")
 
 
-def is_path(uri: str | Path) -> bool:
-    """Whether the URI names a folder, for the embedded engine, and not a server."""
-    return "://" not in str(uri)
+@dataclass(frozen=True)
+class Server:
+    """A Milvus server, and how to log in there, where an address alone does not do: it stands in place of ``uri``.
+
+    ``token`` is one, or "user:password", which ``user`` and ``password`` stand for too. ``ca`` is a PEM file with the
+    certificate that the server's is signed by, itself where it is self-signed, and ``server_name`` the name in it
+    where the address has another; ``certificate`` and ``key`` are PEM files of one's own, where the server asks for
+    them. ``consistency`` is Milvus's level: with "Session" reads find all that this process has written, "Strong" finds
+    what others had written before too, and "Bounded" and "Eventually" may find older states, sooner.
+
+    Raises InvalidInput where they do not go together.
+    """
+
+    uri: str
+    token: str | None = field(default=None, repr=False)
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+    db_name: str = ""
+    ca: str | Path | None = None
+    certificate: str | Path | None = None
+    key: str | Path | None = field(default=None, repr=False)
+    server_name: str | None = None
+    consistency: Consistency = "Session"
+
+    def __post_init__(self) -> None:
+        _check(self.uri)
+        if is_path(self.uri):
+            raise InvalidInput(f"{self.uri!r} is a folder, which needs no Server(...): pass it as it is")
+        if self.token and (self.user or self.password):
+            raise InvalidInput("a server takes a token, or user and password, not both")
+        if bool(self.user) != bool(self.password):
+            raise InvalidInput("user and password go together; one of them is missing")
+        if bool(self.certificate) != bool(self.key):
+            raise InvalidInput("certificate and key, of one's own, go together; one of them is missing")
+        if self.certificate and not self.ca:
+            raise InvalidInput("with certificate and key, ca= names the certificate that the server's is signed by")
+        if (self.ca or self.server_name) and not self.uri.startswith("https://"):
+            raise InvalidInput(f"TLS needs an address that begins with https://, not {self.shown!r}")
+        for what, file in (("ca", self.ca), ("certificate", self.certificate), ("key", self.key)):
+            if file is not None and not Path(file).is_file():
+                raise InvalidInput(f"{what}={str(file)!r} is no file; it is to hold a certificate or key in PEM")
+        if self.consistency not in get_args(Consistency):
+            raise InvalidInput(f"consistency is one of {', '.join(get_args(Consistency))}, not {self.consistency!r}")
+
+    @cached_property
+    def shown(self) -> str:
+        """The address as it may be shown: without a password in it, and with the database's name."""
+        return _without_login(self.uri) + (f"/{self.db_name}" if self.db_name else "")
+
+    def client(self, timeout: float) -> MilvusClient:
+        from pymilvus import MilvusClient
+
+        user, password = _login(self.uri)
+        options: dict[str, Any] = {}
+        if self.ca is not None:
+            options["ca_pem_path" if self.certificate else "server_pem_path"] = str(self.ca)
+        if self.certificate is not None:
+            options |= {"client_pem_path": str(self.certificate), "client_key_path": str(self.key)}
+        if self.server_name is not None:
+            options["server_name"] = self.server_name
+        return MilvusClient(
+            _without_login(self.uri),
+            user=self.user or user,
+            password=self.password or password,
+            db_name=self.db_name,
+            token=self.token or "",
+            timeout=timeout,
+            **options,
+        )
+
+
+Place: TypeAlias = Union[str, Path, Server, "MilvusClient"]
+"""Where a database is: a folder, the address of a server, a Server, or a client that is ready."""
+
+
+@dataclass(frozen=True)
+class Connection:
+    """A client of one database.
+
+    ``shown`` is what to call the database in messages, ``folder`` where it lies, for the embedded engine.
+    """
+
+    client: MilvusClient
+    shown: str
+    timeout: float
+    folder: Path | None = None
+    consistency: Consistency = "Session"
+    is_own: bool = True
+
+    def close(self) -> None:
+        """Give it up, unless somebody else made the client."""
+        if self.is_own:
+            self.client.close()
+
+    def pictures(self, name: str, images: str | Path | None) -> tuple[Path | None, str]:
+        """The folder of a collection's pictures, absolute, if it keeps any, and what tells it from all others."""
+        if self.folder is None:
+            return Path(images).absolute() / name if images else None, f"{self.shown} {name}"
+        # absolute, because the paths of pictures travel with hits to other working directories
+        pictures = self.folder.absolute() / "images" / name
+        return pictures, os.path.realpath(pictures)
 
 
 def connect(
-    uri: str | Path, token: str | None, *, timeout: float, durability: Durability | None = None
-) -> MilvusClient:
-    """A client that is ready; ``timeout`` in seconds, ``durability`` as of ``colmilvus.embedded.connect``.
+    place: Place, token: str | None = None, *, timeout: float, durability: Durability | None = None
+) -> Connection:
+    """A connection that is ready; ``timeout`` in seconds, ``durability`` as of ``colmilvus.embedded.connect``.
 
-    Raises InvalidInput for what is neither a folder nor the address of a server, and for a durability of a server, and
-    DatabaseError where it cannot be opened.
+    Raises InvalidInput for what is neither a folder nor a server, for a second token, and for a durability of a server;
+    DatabaseError where a folder cannot be opened, ServerError where a server cannot be reached or refuses the login.
     """
-    _check(str(uri))
-    if is_path(uri):
+    if not isinstance(place, Server) and is_path(place):
+        _check(str(place))
         from colmilvus import embedded
 
-        return embedded.connect(Path(uri).expanduser(), durability=durability)
+        folder = Path(str(place)).expanduser()
+        return Connection(embedded.connect(folder, durability=durability), str(place), timeout, folder)
     if durability is not None:
-        raise InvalidInput(f"durability is for a folder: what {uri} keeps, its own configuration says; leave it out")
+        raise InvalidInput("durability is for a folder: what a server keeps, its own configuration says; leave it out")
+    from colmilvus.requests import request
+
+    if not isinstance(place, str | Server):
+        return _ready(place, token, timeout)
+    server = _server(place, token)
+    with request("connect", at=server.shown, timeout=timeout):
+        return Connection(server.client(timeout), server.shown, timeout, consistency=server.consistency)
+
+
+def _ready(client: Any, token: str | None, timeout: float) -> Connection:
     from pymilvus import MilvusClient
-    from pymilvus.exceptions import MilvusException
 
-    try:
-        return MilvusClient(str(uri), token=token or "", timeout=timeout)
-    except MilvusException as error:
-        if "token" in error.message:
-            raise ServerError(f"{uri} was reached, but refused the token: {error.message}") from error
-        raise ServerError(f"cannot reach a Milvus server at {uri}: {error.message}; is it running?") from error
-
-
-def place_of(uri: str | Path, name: str, images: str | Path | None) -> tuple[Path | None, str]:
-    """The folder of a collection's pictures, absolute, if it keeps any, and what tells it from other collections."""
-    if not is_path(uri):
-        return Path(images).absolute() / name if images else None, f"{uri} {name}"
-    # absolute, because the paths of pictures travel with hits to other working directories
-    pictures = Path(uri).expanduser().absolute() / "images" / name
-    return pictures, os.path.realpath(pictures)
+    if not isinstance(client, MilvusClient):
+        raise InvalidInput(f"uri is a folder, an address, a Server or a MilvusClient, not {client!r}")
+    if token is not None:
+        raise InvalidInput("a client that is ready has a token of its own; leave token= out")
+    address = str(client._get_connection().server_address)
+    return Connection(client, address, timeout, is_own=False)
 
 
-def outlives_power(uri: str | Path) -> bool:
+def _server(place: str | Server, token: str | None) -> Server:
+    if isinstance(place, str):
+        return Server(place, token)
+    if token is None:
+        return place
+    if place.token or place.user:
+        raise InvalidInput("the Server(...) has a login of its own; leave token= out")
+    return replace(place, token=token)
+
+
+def is_path(place: Any) -> bool:
+    """Whether a folder is named, for the embedded engine, and not a server."""
+    return isinstance(place, Path) or (isinstance(place, str) and "://" not in place)
+
+
+def outlives_power(folder: Path) -> bool:
     """Whether what the database in a folder acknowledges is to outlive a loss of power."""
     from colmilvus.embedded import durability
 
-    return durability.outlives_power(Path(uri).expanduser())
+    return durability.outlives_power(folder)
 
 
 def _check(uri: str) -> None:
@@ -74,4 +192,16 @@ def _check(uri: str) -> None:
         raise InvalidInput(f"{uri!r} looks like a server's address; write 'http://{uri}'")
     scheme, separator, _ = uri.partition("://")
     if separator and scheme not in SCHEMES:
-        raise InvalidInput(f"{uri!r} is neither a folder nor an address that begins with {', '.join(SCHEMES)}")
+        shown = _without_login(uri)
+        raise InvalidInput(f"{shown!r} is neither a folder nor an address that begins with {', '.join(SCHEMES)}")
+
+
+def _login(uri: str) -> tuple[str, str]:
+    """User and password out of an address that has them."""
+    parts = urlsplit(uri)
+    return unquote(parts.username or ""), unquote(parts.password or "")
+
+
+def _without_login(uri: str) -> str:
+    parts = urlsplit(uri)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))

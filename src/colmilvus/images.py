@@ -7,6 +7,7 @@ import hashlib
 import math
 import os
 import re
+import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -135,7 +136,14 @@ class ImageStore:
     def __init__(self, folder: str | PathLike[str], outlives_power: Callable[[], bool] = lambda: False) -> None:
         """``outlives_power`` says whether a picture is to be on the disk before ``put`` returns."""
         self.folder = Path(folder)
+        self._above: tuple[Path, ...] = (self.folder.parent, self.folder.parent.parent)
         self._outlives_power = outlives_power
+
+    def within(self, name: str) -> ImageStore:
+        """A store of its own inside this one's folder."""
+        inner = ImageStore(self.folder / "tenants" / name, self._outlives_power)
+        inner._above = (inner.folder.parent, self.folder, *self._above)
+        return inner
 
     def reference(self, image: ImageLike) -> str:
         """The reference that a picture is, or would be, kept under."""
@@ -155,9 +163,19 @@ class ImageStore:
             self._sync(target)
         return reference
 
+    def adopt(self, reference: str, file: Path) -> None:
+        """Keep a copy of another store's picture, as it is."""
+        target = self.path(reference)
+        if not target.exists():
+            with _written_whole(target) as temporary:
+                shutil.copyfile(file, temporary)
+                _check_whole(temporary)
+        if self._outlives_power():
+            self._sync(target)
+
     def _sync(self, target: Path) -> None:
         """Have a picture on the disk, and the names of the folders that lead to it."""
-        for path in (target, target.parent, self.folder, self.folder.parent, self.folder.parent.parent):
+        for path in (target, target.parent, self.folder, *self._above):
             if path.is_dir() and os.name == "nt":
                 continue  # Windows keeps names without being asked, and cannot be
             descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)

@@ -12,9 +12,8 @@ from typing import Any
 from colmilvus.embedder import Embedder, SearchMode, check_query
 from colmilvus.entity import Entity, Hit, Metric, MultiVector, Segment
 from colmilvus.errors import InvalidQuery, InvalidVectors
-from colmilvus.filters import all_of
+from colmilvus.layouts.layout import Found, Layout
 from colmilvus.layouts.precision import rounded
-from colmilvus.layouts.struct_array import Found, StructArrayLayout
 from colmilvus.maxsim import maxsim
 from colmilvus.ranking import (
     Fusion,
@@ -39,7 +38,7 @@ SPLIT_DEPTH = 100
 class Search:
     """What is asked of a collection, but for the queries and the mode."""
 
-    layout: StructArrayLayout
+    layout: Layout
     embedder: Embedder | None
     k: int
     expression: str
@@ -84,6 +83,8 @@ class Search:
             raise InvalidQuery(f"exact is for mode='late_interaction'; leave it out with mode={mode!r}")
         if self.min_similarity is not None:
             self._check_threshold(mode)
+        if mode != "late_interaction":
+            self.layout.check_text()
 
     def _check_threshold(self, mode: SearchMode) -> None:
         check_similarity("min_similarity", mode, self.layout.spec.metric)
@@ -126,7 +127,12 @@ class Search:
             limit = min(4 * limit, LIMIT)
 
     def _first(self) -> int:
-        return self.k if self.per_document is None and not self.exact else 4 * self.k
+        return self.k if self.per_document is None and not self._rescores else 4 * self.k
+
+    @property
+    def _rescores(self) -> bool:
+        """Whether candidates are to be scored again here."""
+        return self.exact and not self.layout.is_exact
 
     def _late_interaction(self, queries: Sequence[MultiVector]) -> list[list[Found]]:
         if not queries:
@@ -153,19 +159,17 @@ class Search:
         return entities <= self.k and not self.layout.spec.segments
 
     def _rows(self, entities: int) -> int:
-        """How many rows to ask for to get so many entities; only entities with segments have several rows."""
-        return min(2 * entities + 10, LIMIT) if self.layout.spec.segments else entities
+        """How many rows to ask for to get so many entities."""
+        return min(2 * entities + 10, LIMIT) if self.layout.splits else entities
 
     def _one_for_each(self, query: MultiVector, found: Sequence[Found]) -> list[Found]:
         """One item for each entity, best first; what lies in several parts is scored over all of them."""
-        if self.layout.spec.segments:
-            split = all_of(self.expression, "part > 0")
-            (parts,) = self.layout.search([query], SPLIT_DEPTH, split, whole=False)
-            found = [*found, *parts]
+        if self.layout.splits:
+            found = [*found, *self.layout.search_parts(query, SPLIT_DEPTH, self.expression)]
         best: dict[str, Found] = {}
         for item in found:
             best.setdefault(item.id, item)
-        again = {item.id: item.sizes for item in best.values() if self.exact or len(item.sizes) > 1}
+        again = {item.id: item.sizes for item in best.values() if self._rescores or len(item.sizes) > 1}
         contents = self.layout.contents(again) if again else {}
         for name in again:
             item = best.pop(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -18,12 +19,11 @@ from weakref import WeakValueDictionary
 from colmilvus.digest import digest_of
 from colmilvus.entity import Entity, ImageLike, MultiVector
 from colmilvus.errors import ColmilvusError, DatabaseError, InvalidInput, UnreadableFile
-from colmilvus.filters import one_of
 from colmilvus.forks import Lock
 from colmilvus.gathering import merged, merged_vectors, without
 from colmilvus.images import ImageStore
+from colmilvus.layouts.layout import Layout, Stored
 from colmilvus.layouts.rows import Record
-from colmilvus.layouts.struct_array import Stored, StructArrayLayout
 
 __all__ = ["Change", "EntityStore", "Stored"]
 
@@ -64,13 +64,19 @@ class EntityStore:
     they replace is freed.
     """
 
-    def __init__(self, layout: StructArrayLayout, images: ImageStore | None, place: str) -> None:
+    def __init__(self, layout: Layout, images: ImageStore | None, place: str) -> None:
         self.layout = layout
         self._images = images
         self.place = place
         with _locks_guard:
             self._held = _locks.setdefault(place, Lock())
         self._free_what_was_left()
+
+    def for_tenant(self, name: str, layout: Layout) -> EntityStore:
+        """What one tenant has, its pictures in a folder of their own: what one frees no other needs."""
+        own = hashlib.sha256(name.encode()).hexdigest()[:32]
+        images = None if self._images is None else self._images.within(own)
+        return EntityStore(layout, images, f"{self.place} {own}")
 
     def write(self, changes: Sequence[Change]) -> tuple[dict[str, Stored], list[tuple[Entity, ColmilvusError]]]:
         """Store entities, pictures first, and free what they replace.
@@ -91,6 +97,27 @@ class EntityStore:
         written = {record.entity.id for record in records}
         gone = [(change.entity, DatabaseError(GONE)) for change in drawn if change.entity.id not in written]
         return stored, [*unreadable, *gone]
+
+    def put(self, records: Sequence[Record], picture: Callable[[str], Path | None]) -> None:
+        """Store records as they are, in place of what is held under their ids; their pictures are references.
+
+        ``picture`` says where the file of a reference lies.
+        """
+        with self._held:
+            stored = self.layout.stored([record.entity.id for record in records])
+            wanted = {record.entity.image for record in records if isinstance(record.entity.image, str)}
+            with self._freeing({*wanted, *(before.image for before in stored.values())}) as named:
+                for reference in wanted:
+                    file = picture(reference)
+                    if self._images is not None and file is not None:
+                        self._images.adopt(reference, file)
+                self.layout.write(records, stored)
+                named.update(wanted)
+
+    def picture(self, reference: str) -> Path | None:
+        """The file of a reference; None where pictures are not kept, and where it has disappeared."""
+        path = None if self._images is None else self._images.path(reference)
+        return path if path is not None and path.exists() else None
 
     def _records(self, changes: Sequence[Change], stored: Mapping[str, Stored]) -> Iterator[Record]:
         """The changes as they are to lie in rows, each with what is held of its entity and stays."""
@@ -129,7 +156,7 @@ class EntityStore:
 
     def delete(self, ids: Sequence[str]) -> int:
         """Remove the entities under these ids, and the pictures that no other names; return how many there were."""
-        parts = [one_of("id", ids[start : start + IDS]) for start in range(0, len(ids), IDS)]
+        parts = [self.layout.having(ids[start : start + IDS]) for start in range(0, len(ids), IDS)]
         return sum(self._delete_rows(expression) for expression in parts)
 
     def delete_matching(self, expression: str) -> int:
@@ -155,7 +182,7 @@ class EntityStore:
     def clear(self) -> None:
         """Remove all entities and their pictures; the collection stays."""
         with self._held, self._freeing(self.layout.images("part >= 0")):
-            self.layout.delete("part >= 0")
+            self.layout.clear()
 
     def drop(self) -> None:
         """Remove the collection with all its pictures."""

@@ -24,7 +24,8 @@ from PIL import Image
 from pymilvus import AsyncMilvusClient, MilvusClient
 from pymilvus.client.embedding_list import EmbeddingList
 
-from colmilvus import maxsim
+from colmilvus import Server, maxsim
+from colmilvus.connection import connect
 from colmilvus.embedded import address
 from colmilvus.entity import Metric
 from tests.embedded import seed_client
@@ -38,6 +39,14 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't
 
 ROOT = Path(__file__).parents[2]
 PROGRAMS = (pymilvus_paragraphs, pymilvus_pages, pymilvus_flat_pages)
+
+
+@pytest.fixture
+def client(database: Path | Server) -> Iterator[MilvusClient]:
+    """Of the folder, where nothing else is asked for."""
+    connection = connect(database, timeout=60)
+    yield connection.client
+    connection.close()
 
 
 @pytest.fixture
@@ -78,6 +87,7 @@ def by_title(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
     return {title: [row["emb"] for row in rows if row["title"] == title] for title in {row["title"] for row in rows}}
 
 
+@pytest.mark.everywhere(flat=False)
 def test_articles_by_the_words_of_a_question(client: MilvusClient, cohere_server: CohereServer) -> None:
     rows = paragraph_rows(1, titles=40)
     pymilvus_paragraphs.create_collection(client)
@@ -99,6 +109,7 @@ def test_articles_by_the_words_of_a_question(client: MilvusClient, cohere_server
     assert [paragraph["text"] for paragraph in stored["paragraphs"]] == texts
 
 
+@pytest.mark.everywhere(flat=False)
 def test_an_embedding_list_is_filled_at_once_or_one_by_one(client: MilvusClient) -> None:
     rows = paragraph_rows(2, titles=15)
     pymilvus_paragraphs.create_collection(client)
@@ -116,6 +127,7 @@ def test_an_embedding_list_is_filled_at_once_or_one_by_one(client: MilvusClient)
         assert_ranked([(hit["entity"]["title"], hit["distance"]) for hit in hits], wanted)
 
 
+@pytest.mark.everywhere(flat=False)
 def test_pages_by_their_patches(client: MilvusClient, model: ColPaliModel) -> None:
     import torch
 
@@ -151,6 +163,7 @@ def test_tensors_of_bfloat16_with_gradients_are_stored_as_they_are_and_make_no_q
         EmbeddingList().add_batch(patches.float())
 
 
+@pytest.mark.everywhere(flat=False)
 def test_pages_by_one_row_a_patch(client: MilvusClient, model: ColPaliModel, tmp_path: Path) -> None:
     files = [tmp_path / f"page_{i}.png" for i in range(8)]
     vectors = {}
@@ -178,6 +191,7 @@ def flat(client: MilvusClient, documents: Mapping[int, NDArray[np.float32]], dim
     return retriever
 
 
+@pytest.mark.everywhere
 def test_flat_pages_of_more_than_a_thousand_patches_are_ranked_by_all(client: MilvusClient) -> None:
     rng = np.random.default_rng(5)
     documents = {i: unit_vectors(rng, 1030, dim=8) for i in range(3)}
@@ -188,6 +202,7 @@ def test_flat_pages_of_more_than_a_thousand_patches_are_ranked_by_all(client: Mi
     assert found[0][1] == 1
 
 
+@pytest.mark.everywhere
 def test_flat_pages_are_as_many_as_are_asked_for(client: MilvusClient) -> None:
     rng = np.random.default_rng(6)
     documents = {i: unit_vectors(rng, 4, dim=8) for i in range(60)}

@@ -17,26 +17,28 @@ from langchain_tests.integration_tests import (
     VectorStoreIntegrationTests,
 )
 
-from colmilvus import Collection, Embedder, Entity
+from colmilvus import Collection, Embedder, Entity, Server
 from colmilvus.embedders.segments import SegmentEmbedder
 from colmilvus.embedders.static import StaticEmbedder
 from colmilvus.langchain import LateInteractionRetriever, LateInteractionVectorStore, create_search_tool
 from tests.words import WordEmbedder
+
+pytestmark = pytest.mark.everywhere
 
 TEXTS = ["red sea", "red sea bird", "green tree", "red tree dog cat"]
 
 
 class TestVectorStoreWithMultiVectors(VectorStoreIntegrationTests):
     @pytest.fixture
-    def vectorstore(self, tmp_path: Path) -> Iterator[VectorStore]:
-        with Collection("standard", StaticEmbedder(), uri=tmp_path / "kb.db") as collection:
+    def vectorstore(self, database: Path | Server) -> Iterator[VectorStore]:
+        with Collection("standard", StaticEmbedder(), uri=database) as collection:
             yield LateInteractionVectorStore(collection)
 
 
 class TestVectorStoreWithEmbeddings(VectorStoreIntegrationTests):
     @pytest.fixture
-    def vectorstore(self, tmp_path: Path) -> Iterator[VectorStore]:
-        store = LateInteractionVectorStore.from_texts([], self.get_embeddings(), uri=tmp_path / "kb.db")
+    def vectorstore(self, database: Path | Server) -> Iterator[VectorStore]:
+        store = LateInteractionVectorStore.from_texts([], self.get_embeddings(), uri=database)
         yield store
         store.collection.close()
 
@@ -45,15 +47,15 @@ class TestVectorStoreWithSegments(VectorStoreIntegrationTests):
     """The same store over a collection that also takes entities with segments."""
 
     @pytest.fixture
-    def vectorstore(self, tmp_path: Path) -> Iterator[VectorStore]:
-        with Collection("standard", StaticEmbedder(), uri=tmp_path / "kb.db", segments=True) as collection:
+    def vectorstore(self, database: Path | Server) -> Iterator[VectorStore]:
+        with Collection("standard", StaticEmbedder(), uri=database, segments=True) as collection:
             yield LateInteractionVectorStore(collection)
 
 
 class _Retriever(RetrieversIntegrationTests):
     @pytest.fixture(autouse=True)
-    def _stored_pages(self, tmp_path: Path) -> Iterator[None]:
-        with Collection("standard", self.embedder, uri=tmp_path / "kb.db") as self.pages:
+    def _stored_pages(self, database: Path | Server) -> Iterator[None]:
+        with Collection("standard", self.embedder, uri=database) as self.pages:
             self.pages.add([Entity(str(number), text) for number, text in enumerate(TEXTS)])
             yield
 
@@ -86,8 +88,8 @@ class TestRetrieverWithEmbeddings(_Retriever):
 
 class TestTool(ToolsIntegrationTests):
     @pytest.fixture(autouse=True)
-    def _stored_pages(self, tmp_path: Path) -> Iterator[None]:
-        with Collection("standard", WordEmbedder(), uri=tmp_path / "kb.db") as self.pages:
+    def _stored_pages(self, database: Path | Server) -> Iterator[None]:
+        with Collection("standard", WordEmbedder(), uri=database) as self.pages:
             self.pages.add([Entity(text, text, metadata={"year": 2025}) for text in TEXTS])
             yield
 

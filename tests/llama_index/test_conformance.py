@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from conftest import named
 from llama_index.core.schema import TransformComponent
 from llama_index.core.vector_stores.types import BasePydanticVectorStore, FilterOperator, MetadataFilters
 
-from colmilvus import Collection
+from colmilvus import Collection, Server
 from colmilvus.errors import InvalidQuery, Unsupported
 from colmilvus.llama_index import EmbedInStore, LateInteractionVectorStore
 from tests.llama_index.conformance import VectorStoreConformance
 from tests.words import WordEmbedder
+
+PARTS = {
+    FilterOperator.ALL,
+    FilterOperator.ANY,
+    FilterOperator.CONTAINS,
+    FilterOperator.TEXT_MATCH,
+    FilterOperator.TEXT_MATCH_INSENSITIVE,
+}
+"""Of strings LlamaIndex means parts of them by all of these."""
 
 
 def uses_what_milvus_lacks(filters: MetadataFilters) -> bool:
@@ -25,19 +36,35 @@ def uses_what_milvus_lacks(filters: MetadataFilters) -> bool:
     )
 
 
+def asks_for_parts_of_texts(filters: MetadataFilters) -> bool:
+    return any(
+        asks_for_parts_of_texts(part) if isinstance(part, MetadataFilters) else part.operator in PARTS
+        for part in filters.filters
+    )
+
+
 class LateInteractionConformance(VectorStoreConformance):
     refusals = (InvalidQuery, Unsupported)
+    finds_beginnings_only = False
+    """As servers before 2.4 do."""
 
     def may_refuse(self, filters: MetadataFilters) -> bool:
-        return uses_what_milvus_lacks(filters)
+        lacks = asks_for_parts_of_texts if self.finds_beginnings_only else uses_what_milvus_lacks
+        return lacks(filters)
 
     def embedding_step(self) -> TransformComponent:
         return EmbedInStore()
 
 
-@pytest.fixture(scope="module")
-def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """One folder for all tests, so that the engine starts once."""
+@pytest.fixture(scope="module", params=["folder", "flat"])
+def databases(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path | Server]:
+    """One database for all tests, so that the engine starts once."""
+    if "MILVUS_URI" in os.environ:
+        yield named()
+        return
+    if request.param == "flat":
+        yield Server(request.getfixturevalue("old_milvus").uri)
+        return
     folder = tmp_path_factory.mktemp("conformance") / "kb.db"
     with Collection("open", WordEmbedder(), uri=folder):
         yield folder
@@ -45,7 +72,8 @@ def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 class TestStore(LateInteractionConformance):
     @pytest.fixture
-    def store(self, databases: Path) -> Iterator[BasePydanticVectorStore]:
+    def store(self, databases: Path | Server) -> Iterator[BasePydanticVectorStore]:
+        self.finds_beginnings_only = isinstance(databases, Server) and "MILVUS_URI" not in os.environ
         collection = Collection("conforming", WordEmbedder(), uri=databases)
         yield LateInteractionVectorStore(collection)
         collection.drop()
@@ -55,7 +83,8 @@ class TestStoreBesideSegments(LateInteractionConformance):
     """In a collection that could have segments, nodes that are not grouped are the same."""
 
     @pytest.fixture
-    def store(self, databases: Path) -> Iterator[BasePydanticVectorStore]:
+    def store(self, databases: Path | Server) -> Iterator[BasePydanticVectorStore]:
+        self.finds_beginnings_only = isinstance(databases, Server) and "MILVUS_URI" not in os.environ
         collection = Collection("beside_segments", WordEmbedder(), uri=databases, segments=True)
         yield LateInteractionVectorStore(collection)
         collection.drop()

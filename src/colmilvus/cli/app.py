@@ -19,12 +19,15 @@ from colmilvus.cli.deleting import delete_matching, delete_named
 from colmilvus.cli.embedders import choose
 from colmilvus.cli.indexing import Indexing
 from colmilvus.cli.information import describe, print_description
+from colmilvus.cli.migrating import migrate_collections
 from colmilvus.cli.opening import Database
 from colmilvus.cli.records import hit_record
 from colmilvus.cli.table import print_hits
 from colmilvus.cli.typed import explained, one_of, read_filter, read_number, read_question
 from colmilvus.embedder import SearchMode
+from colmilvus.entity import DType
 from colmilvus.errors import ColmilvusError
+from colmilvus.layouts.choosing import LayoutName
 
 __all__ = ["app"]
 
@@ -39,6 +42,8 @@ app = typer.Typer(
 
 
 MODES: tuple[SearchMode, ...] = get_args(SearchMode)
+LAYOUTS: tuple[LayoutName, ...] = get_args(LayoutName)
+DTYPES: tuple[DType, ...] = get_args(DType)
 
 Db = Annotated[
     str,
@@ -224,6 +229,34 @@ def delete(
     for name in unknown:
         typer.echo(f"colmilvus: {name} is no file and no id in collection {collection} of {db}", err=True)
     raise typer.Exit(1 if unknown else 0)
+
+
+@app.command(help=texts.MIGRATE)
+@_told()
+def migrate(
+    source: Annotated[str, typer.Argument(metavar="FROM", help="The database with the collections.")],
+    target: Annotated[str, typer.Argument(metavar="TO", help="The database that gets them.")],
+    collection: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(metavar="NAME", help="Only this collection; may be given several times.", show_default="all"),
+    ] = None,
+    images: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="FOLDER", help="Where the pictures of a server's collections are."),
+    ] = None,
+    layout: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar=f"[{'|'.join(LAYOUTS)}]", help="How the rows lie.", show_default="what TO can do"),
+    ] = None,
+    dtype: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar=f"[{'|'.join(DTYPES)}]", help="What vectors are stored as.", show_default="as in FROM"),
+    ] = None,
+) -> None:
+    wanted = None if layout is None else one_of("--layout", layout, LAYOUTS)
+    stored = None if dtype is None else one_of("--dtype", dtype, DTYPES)
+    there = Database(target, ("COLMILVUS_TO_TOKEN", "COLMILVUS_TOKEN"))
+    raise typer.Exit(migrate_collections(Database(source), there, collection or [], images, wanted, stored))
 
 
 @app.command(help=texts.SERVE)

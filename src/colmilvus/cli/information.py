@@ -35,8 +35,8 @@ def _describe(database: Database, name: str) -> dict[str, Any]:
     with opened:
         return {
             "collection": name,
-            "entities": opened.count(),
-            "documents": len(opened.documents()),
+            "entities": sum(opened.tenants().values()) if opened.spec.tenant_field else opened.count(),
+            "documents": None if opened.spec.tenant_field else len(opened.documents()),
             "embedder": str(remembered(opened.spec) or opened.spec.embedder or "") or None,
             "dim": opened.dim,
             "metric": opened.metric,

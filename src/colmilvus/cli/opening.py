@@ -23,13 +23,19 @@ TIMEOUT = 60.0
 
 @dataclass(frozen=True)
 class Database:
-    """A folder of the embedded engine or the address of a server; the token is read from COLMILVUS_TOKEN."""
+    """A folder of the embedded engine or the address of a server.
+
+    A server's token is read from the first of the environment variables that is there.
+    """
 
     uri: str
+    variables: tuple[str, ...] = ("COLMILVUS_TOKEN",)
 
     @property
     def token(self) -> str | None:
-        return os.environ.get("COLMILVUS_TOKEN")
+        if is_path(self.uri):
+            return None
+        return next((os.environ[name] for name in self.variables if name in os.environ), None)
 
     @property
     def bytes_on_disk(self) -> int | None:
@@ -41,14 +47,14 @@ class Database:
     def create_or_open(self, collection: str, embedder: Embedder) -> Collection:
         return Collection(collection, embedder, uri=self.uri, token=self.token, timeout=TIMEOUT)
 
-    def open(self, collection: str) -> Collection:
+    def open(self, collection: str, images: str | None = None) -> Collection:
         """A collection that is there, without an embedder.
 
         Raises DatabaseError where there is no database, CollectionNotFound where it has no such collection.
         """
         self.check_there()
         try:
-            return Collection(collection, uri=self.uri, token=self.token, timeout=TIMEOUT)
+            return Collection(collection, uri=self.uri, token=self.token, images=images, timeout=TIMEOUT)
         except CollectionNotFound:
             others = ", ".join(self.collections()) or "none"
             raise CollectionNotFound(
@@ -79,11 +85,11 @@ class Database:
     def collections(self) -> list[str]:
         """The names of all collections. Raises DatabaseError where there is no database."""
         self.check_there()
-        client = connect(self.uri, self.token, timeout=TIMEOUT)
+        database = connect(self.uri, self.token, timeout=TIMEOUT)
         try:
-            return sorted(client.list_collections(timeout=TIMEOUT))
+            return sorted(database.client.list_collections(timeout=TIMEOUT))
         finally:
-            client.close()
+            database.close()
 
     def holds(self, collection: str) -> bool:
         """Whether there is a database, and in it such a collection."""

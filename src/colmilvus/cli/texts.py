@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["COMMAND", "DELETE", "INDEX", "INFO", "SEARCH", "SERVE"]
+__all__ = ["COMMAND", "DELETE", "INDEX", "INFO", "MIGRATE", "SEARCH", "SERVE"]
 
 COMMAND = """Find the pages of PDFs and scans that answer a question.
 
@@ -11,6 +11,8 @@ colmilvus index reports/                   read every PDF and picture in a folde
 colmilvus search "net sales by segment"    show the pages that match best
 colmilvus info                             show what is stored
 colmilvus delete reports/2019.pdf          take a file's pages out again
+colmilvus migrate colmilvus.db http://localhost:19530
+                                           move on to a Milvus server, without embedding again
 
 Pages are stored in the folder colmilvus.db, or where --db says. Results go to standard output, everything else to
 standard error.
@@ -72,4 +74,20 @@ that was acknowledged.
 
 Exit code 0: stopped by SIGTERM. 2: wrong usage, or the address, the files or the folder cannot be had. 130: stopped by
 Ctrl-C.
+"""
+
+MIGRATE = """Copy collections, with pictures and vectors, from one database into another; nothing is embedded.
+
+\b
+colmilvus migrate colmilvus.db http://localhost:19530 --images pictures/
+colmilvus migrate http://localhost:19530 laptop.db --images pictures/ --collection pages
+
+FROM and TO are folders or addresses of Milvus servers. What TO holds already is left, so the same command goes on after
+Ctrl-C or a fault; all that is written is read back and compared number by number. A server keeps no pictures: --images
+names the folder where those of the server's collections are, or go to, and which images= names where they are opened.
+
+A server's token is read from COLMILVUS_TOKEN; for TO from COLMILVUS_TO_TOKEN, if that is there.
+
+Exit code 0: done. 1: collections that something else made were left out; each is named. 2: wrong usage, no such
+database or collection, or one in TO that is not alike. 130: stopped by Ctrl-C.
 """

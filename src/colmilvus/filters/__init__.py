@@ -31,17 +31,20 @@ are refused. (1) A missing key, None, and lists and dicts that hold nothing else
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
 from colmilvus.errors import InvalidFilter, Unsupported
+from colmilvus.filters.dialects import SERVER, Dialect
 from colmilvus.filters.keys import with_metadata_keys
-from colmilvus.filters.language import MAX_DEPTH, holds, parse
-from colmilvus.filters.literals import Scalar, check_brackets, column_name, literal, scalar
+from colmilvus.filters.language import MAX_DEPTH, Column, holds, parse
+from colmilvus.filters.literals import Scalar, check_brackets, column_name, literal, path, scalar
 from colmilvus.filters.milvus import write
+from colmilvus.filters.renaming import renamed
 
 __all__ = [
     "MAX_DEPTH",
+    "Column",
     "Filter",
     "all_of",
     "check_brackets",
@@ -50,6 +53,7 @@ __all__ = [
     "matches",
     "none_of",
     "one_of",
+    "path",
     "to_expression",
     "with_metadata_keys",
 ]
@@ -60,17 +64,24 @@ Filter: TypeAlias = Mapping[str, Any] | str
 _NEVER = "id in []"
 
 
-def to_expression(filter: Filter | None, fields: Mapping[str, type] = {}) -> str:
+def to_expression(
+    filter: Filter | None,
+    fields: Mapping[str, type] = {},
+    dialect: Dialect = SERVER,
+    rename: Callable[[Column], Column] | None = None,
+) -> str:
     """The filter as a Milvus expression; "" where it restricts nothing.
 
     ``fields`` names the metadata keys that have a column of their own, which is null where the key is missing: int
-    (INT64), float (DOUBLE), str (VARCHAR) or bool. All others are looked up in the JSON column ``metadata``. A string
-    is a Milvus expression already and comes back as it is. Raises InvalidFilter for what the language does not have and
-    Unsupported for what Milvus cannot say.
+    (INT64), float (DOUBLE), str (VARCHAR) or bool. All others are looked up in the JSON column ``metadata``.
+    ``dialect`` says how the rows tell what a value is, ``rename`` where it lies if not in these columns. A string is a
+    Milvus expression already and comes back as it is.
+    Raises InvalidFilter for what the language does not have and Unsupported for what Milvus cannot say.
     """
     if filter is None or isinstance(filter, str):
         return filter if filter and filter.strip() else ""
-    written = write(parse(filter, fields), True)
+    node = parse(filter, fields)
+    written = write(node if rename is None else renamed(node, rename), True, dialect)
     if isinstance(written, bool):
         return "" if written else _NEVER
     return written

@@ -33,7 +33,6 @@ class Column:
     name: str
     kind: type | None = None
     own: bool = False
-    nullable: bool = True
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ def _parse_key(key: Any, value: Any, fields: Mapping[str, type], depth: int) -> 
             raise InvalidFilter(f"$key takes a dict of metadata keys, got {value!r}")
         return Group(tuple(_conditions(_column(k, fields), v, depth + 1) for k, v in value.items()), every=True)
     if key in ("$id", "$document", "$image"):
-        return _conditions(Column(key, key[1:], str, own=True, nullable=key != "$id"), value, depth)
+        return _conditions(Column(key, key[1:], str, own=True), value, depth)
     if isinstance(key, str) and key.startswith("$"):
         raise InvalidFilter(
             f"unknown operator {key!r} beside metadata keys; known are $and, $or, $not, $id, $document, $image, "

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from langchain_core.documents import Document
@@ -13,6 +12,7 @@ from langchain_core.embeddings import Embeddings
 from langchain_core.runnables.config import run_in_executor
 
 from colmilvus.collection import Collection
+from colmilvus.connection import Place
 from colmilvus.embedder import Embedder
 from colmilvus.embedders.segments import SegmentEmbedder, as_embedder
 from colmilvus.errors import InvalidInput
@@ -133,7 +133,7 @@ class LateInteractionVectorStore(StoreWrites):
         metadatas: Sequence[Mapping[str, Any]] | None = None,
         *,
         ids: Sequence[str | None] | None = None,
-        uri: str | Path = "colmilvus.db",
+        uri: Place = "colmilvus.db",
         collection_name: str = "langchain",
         group_by: str | None = None,
         best_segments: int | None = BEST_SEGMENTS,
@@ -165,7 +165,7 @@ class LateInteractionVectorStore(StoreWrites):
         documents: Sequence[Document],
         embedding: Embeddings | Embedder,
         *,
-        uri: str | Path = "colmilvus.db",
+        uri: Place = "colmilvus.db",
         collection_name: str = "langchain",
         group_by: str | None = None,
         **collection_options: Any,

@@ -15,8 +15,20 @@ from colmilvus.entity import Entity, MultiVector, Segment
 from colmilvus.layouts.inserting import STRUCTS, Structs
 from colmilvus.layouts.precision import as_sent, size_of
 from colmilvus.layouts.spec import CollectionSpec
+from colmilvus.layouts.tenants import Tenant
 
-__all__ = ["SCALARS", "SEGMENT_IDS", "Record", "current", "entity_of", "key_of", "rows_of", "segments_of", "vectors_of"]
+__all__ = [
+    "SCALARS",
+    "SEGMENT_IDS",
+    "Record",
+    "current",
+    "entity_of",
+    "info_of",
+    "key_of",
+    "rows_of",
+    "segments_of",
+    "vectors_of",
+]
 
 UNSAFE = re.compile(r"""[\x00-\x1f\x7f"'%\\]""")
 
@@ -38,21 +50,22 @@ class Record:
     internal: Mapping[str, Any] = field(default_factory=dict)
 
 
-def key_of(id: str, part: int = 0, writing: str = "") -> str:
+def key_of(id: str, part: int = 0, writing: str = "", tenant: Tenant | None = None) -> str:
     """The primary key of one part of an entity: of the first always the same, of others another with each writing.
 
     So a writing that is cut short leaves the parts of the one before as they were: the first part, which is written
     last, says which writing the others are of. Quotes, backslashes and control characters are percent-encoded:
-    pymilvus's iterators write keys into expressions as they are.
+    keys are written into expressions as they are.
     """
-    return f"{part}/{writing if part else ''}/{UNSAFE.sub(_encoded, id)}"
+    owner = f"{UNSAFE.sub(_encoded, tenant.name).replace('/', '%2F')}/" if tenant else ""
+    return f"{part}/{writing if part else ''}/{owner}{UNSAFE.sub(_encoded, id)}"
 
 
 def _encoded(character: re.Match[str]) -> str:
     return f"%{ord(character.group()):02X}"
 
 
-def rows_of(record: Record, spec: CollectionSpec) -> list[dict[str, Any]]:
+def rows_of(record: Record, spec: CollectionSpec, tenant: Tenant | None = None) -> list[dict[str, Any]]:
     """The rows of one record, part by part; parts are cut between segments."""
     entity = record.entity
     parts = list(_parts(record.vectors, entity.segments, spec.capacity))
@@ -62,6 +75,7 @@ def rows_of(record: Record, spec: CollectionSpec) -> list[dict[str, Any]]:
         "image": entity.image or "",
         "metadata": dict(entity.metadata),
         **{column: entity.metadata.get(column) for column in spec.fields},
+        **({tenant.field: tenant.name} if tenant else {}),
     }
     sizes = [size_of(vectors, spec.dtype) + _text_bytes(vectors, entity.segments) for vectors in parts]
     writing = uuid4().hex[:12] if len(parts) > 1 else ""
@@ -72,7 +86,7 @@ def rows_of(record: Record, spec: CollectionSpec) -> list[dict[str, Any]]:
         internal["text"] = "of segments"
     return [
         {
-            "key": key_of(entity.id, part, writing),
+            "key": key_of(entity.id, part, writing, tenant),
             "part": part,
             "text": _text(entity, vectors, part),
             "internal": internal,
@@ -129,7 +143,7 @@ def _text_bytes(vectors: MultiVector, segments: Sequence[Segment]) -> int:
 
 
 def _weight(segment: Segment) -> int:
-    return len(segment.text.encode()) + len(_info(segment).encode())
+    return len(segment.text.encode()) + len(info_of(segment).encode())
 
 
 def _structs(vectors: MultiVector, segments: Sequence[Segment], spec: CollectionSpec) -> Structs:
@@ -141,11 +155,12 @@ def _structs(vectors: MultiVector, segments: Sequence[Segment], spec: Collection
     owners = np.full(size, -1) if vectors.segments is None or not segments else vectors.segments
     for owner, at in zip(*(found.tolist() for found in np.unique(owners, return_index=True)), strict=True):
         if owner >= 0:
-            texts[at], infos[at] = segments[owner].text, _info(segments[owner])
+            texts[at], infos[at] = segments[owner].text, info_of(segments[owner])
     return Structs(as_sent(vectors, spec.dtype), {"segment": owners.tolist(), "text": texts, "info": infos})
 
 
-def _info(segment: Segment) -> str:
+def info_of(segment: Segment) -> str:
+    """What a segment has beside its text, as JSON."""
     own = {"internal": dict(segment.internal)} if segment.internal else {}
     return json.dumps({"id": segment.id, "metadata": dict(segment.metadata), **own}, ensure_ascii=False)
 

@@ -10,19 +10,23 @@ from colmilvus.layouts.checks import ID_BYTES, VARCHAR_BYTES
 from colmilvus.layouts.inserting import EMBEDDING, STRUCTS
 from colmilvus.layouts.rows import SEGMENT_IDS
 from colmilvus.layouts.spec import CAPACITY_LIMIT, CollectionSpec
+from colmilvus.layouts.tenants import TENANT_BYTES
 
-__all__ = ["BM25", "VECTOR", "index_parameters", "milvus_schema"]
+__all__ = ["BM25", "KEY_BYTES", "VECTOR", "add_tenant", "index_parameters", "milvus_schema"]
 
 VECTOR = f"{STRUCTS}[{EMBEDDING}]"
 BM25 = "bm25"
 VECTORS = {"float32": DataType.FLOAT_VECTOR, "float16": DataType.FLOAT16_VECTOR}
+KEY_BYTES = 3 * (ID_BYTES + TENANT_BYTES) + 256
+"""Of a primary key: three for each byte of an id and of a tenant that has to be encoded."""
 TYPES = {bool: DataType.BOOL, int: DataType.INT64, float: DataType.DOUBLE, str: DataType.VARCHAR}
 
 
 def milvus_schema(spec: CollectionSpec) -> Any:
     """The columns of a collection with arrays of structs, and the function that makes BM25 vectors of the text."""
     schema = MilvusClient.create_schema(auto_id=False, description=spec.to_description())
-    schema.add_field("key", DataType.VARCHAR, is_primary=True, max_length=3 * ID_BYTES + 256)
+    schema.add_field("key", DataType.VARCHAR, is_primary=True, max_length=KEY_BYTES)
+    add_tenant(schema, spec)
     schema.add_field("id", DataType.VARCHAR, max_length=ID_BYTES)
     schema.add_field("document", DataType.VARCHAR, max_length=ID_BYTES, nullable=True)
     schema.add_field("part", DataType.INT16)
@@ -55,6 +59,14 @@ def milvus_schema(spec: CollectionSpec) -> Any:
     return schema
 
 
+def add_tenant(schema: Any, spec: CollectionSpec, *, is_partition_key: bool = True) -> None:
+    """Add the column that says whose a row is, if there is one: as partition key it keeps tenants apart on disk."""
+    if spec.tenant_field is not None:
+        schema.add_field(
+            spec.tenant_field, DataType.VARCHAR, max_length=TENANT_BYTES, is_partition_key=is_partition_key
+        )
+
+
 def _element(spec: CollectionSpec) -> Any:
     element = MilvusClient.create_struct_field_schema()
     element.add_field(EMBEDDING, VECTORS[spec.dtype], dim=spec.dim)
@@ -69,7 +81,7 @@ def index_parameters(spec: CollectionSpec) -> dict[str, dict[str, Any]]:
     """What each indexed field is indexed with."""
     bm25 = {"bm25_k1": 1.2, "bm25_b": 0.75}
     return {
-        VECTOR: {"index_type": "HNSW", "metric_type": f"MAX_SIM_{spec.metric}"},
+        VECTOR: {"index_type": "HNSW", **spec.index, "metric_type": f"MAX_SIM_{spec.metric}"},
         BM25: {"index_type": "SPARSE_INVERTED_INDEX", "metric_type": "BM25", "params": bm25},
         **{name: {"index_type": "INVERTED"} for name in ("id", "document", *spec.fields)},
     }

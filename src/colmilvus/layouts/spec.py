@@ -34,6 +34,7 @@ ENGLISH: Mapping[str, Any] = {
 
 OWN_COLUMNS = frozenset(
     {"key", "id", "document", "part", "text", "bm25", "image", "metadata", "internal", "segment_ids", "vectors"}
+    | {"emb", "has_document", "kinds", "segment", "segment_id", "segment_info", "segment_text", "writing"}
 )
 KEYWORDS = frozenset({"and", "exists", "false", "in", "is", "like", "not", "null", "or", "true"})
 FUNCTIONS = re.compile(r"(json|array)_(contains(_all|_any)?|length)|(text|phrase)_match")
@@ -58,11 +59,11 @@ class CollectionSpec:
     fields: Mapping[str, type] = field(default_factory=dict)
     analyzer: Mapping[str, Any] = field(default_factory=lambda: ENGLISH)
     dtype: DType = "float32"
+    index: Mapping[str, Any] = field(default_factory=dict)
+    tenant_field: str | None = None
 
     def __post_init__(self) -> None:
-        for what in ("dim", "capacity"):
-            if not isinstance(getattr(self, what), int) or isinstance(getattr(self, what), bool):
-                raise InvalidInput(f"{what} is a whole number, not {getattr(self, what)!r}")
+        self._check_numbers()
         for name, value in self.settings.items():
             if not (value is None or isinstance(value, str | int | float)):
                 raise InvalidInput(f"an embedder's settings are strings, numbers, bools or None; {name} is {value!r}")
@@ -70,12 +71,24 @@ class CollectionSpec:
             raise InvalidInput(f"the metric is 'COSINE', 'IP' or 'L2', not {self.metric!r}")
         if self.dtype not in ("float32", "float16"):
             raise InvalidInput(f"the dtype is 'float32' or 'float16', not {self.dtype!r}")
+        for name, kind in self.fields.items():
+            _check_field(name, kind)
+        _check_index(self.index)
+        if self.tenant_field is not None:
+            _check_name(self.tenant_field, "tenant_field")
+        if self.tenant_field in self.fields:
+            raise InvalidInput(
+                f"the tenant_field {self.tenant_field!r} has a column of its own; leave it out of fields"
+            )
+
+    def _check_numbers(self) -> None:
+        for what in ("dim", "capacity"):
+            if not isinstance(getattr(self, what), int) or isinstance(getattr(self, what), bool):
+                raise InvalidInput(f"{what} is a whole number, not {getattr(self, what)!r}")
         if not 2 <= self.dim <= 32_768:
             raise InvalidInput(f"Milvus stores vectors of 2 to 32768 dimensions, not {self.dim}")
         if not 1 <= self.capacity <= CAPACITY_LIMIT:
             raise InvalidInput(f"an entity holds 1 to {CAPACITY_LIMIT} vectors, capacity={self.capacity} is outside")
-        for name, kind in self.fields.items():
-            _check_field(name, kind)
 
     @property
     def made_with(self) -> str:
@@ -139,9 +152,21 @@ class CollectionSpec:
 def _check_field(name: str, kind: type) -> None:
     if kind not in FIELD_TYPES:
         raise InvalidInput(f"field {name!r}: the type is bool, int, float or str, not {kind!r}")
+    _check_name(name, "field")
+
+
+def _check_name(name: str, what: str) -> None:
     if name in OWN_COLUMNS:
-        raise InvalidInput(f"field {name!r}: that name is one of the collection's own columns; choose another key")
+        raise InvalidInput(f"{what} {name!r}: that name is one of the collection's own columns; choose another key")
     if name.lower() in KEYWORDS or FUNCTIONS.fullmatch(name.lower()):
-        raise InvalidInput(f"field {name!r}: that is a word of Milvus's filter language; choose another key")
+        raise InvalidInput(f"{what} {name!r}: that is a word of Milvus's filter language; choose another key")
     if not (name.isascii() and name.isidentifier()):
-        raise InvalidInput(f"field {name!r}: Milvus takes letters, digits and underscores, not starting with a digit")
+        raise InvalidInput(f"{what} {name!r}: Milvus takes letters, digits and underscores, not starting with a digit")
+
+
+def _check_index(index: Mapping[str, Any]) -> None:
+    if unknown := sorted(index.keys() - {"index_type", "params"}):
+        raise InvalidInput(
+            f'index has {", ".join(unknown)}; it is like {{"index_type": "HNSW", "params": {{"M": 30}}}}, and the '
+            "metric is that of the collection"
+        )

@@ -1,0 +1,133 @@
+"""Between an entity with its vectors and the rows that hold it where a row has one vector."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from colmilvus.entity import Entity, MultiVector, Segment
+from colmilvus.filters.dialects import HAS_DOCUMENT, KINDS, kinds_of
+from colmilvus.layouts.precision import size_of
+from colmilvus.layouts.rows import Record, entity_of, info_of, key_of
+from colmilvus.layouts.spec import CollectionSpec
+from colmilvus.layouts.table import Row
+from colmilvus.layouts.tenants import Tenant
+
+__all__ = ["FLAT_SCALARS", "Key", "flat_entity", "flat_rows", "flat_segments", "flat_vectors"]
+
+FLAT_SCALARS = ("id", "document", HAS_DOCUMENT, "part", "text", "image", "metadata", "internal")
+ENCODED = re.compile("%([0-9A-F]{2})")
+STAND_INS: Mapping[type, Any] = {bool: False, int: 0, float: 0.0, str: ""}
+"""What lies in a column where there is no value."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """A primary key read back: of which part it is, and of which writing; of the first part that stands in the row."""
+
+    part: int
+    writing: str
+    id: str
+
+    @classmethod
+    def of(cls, key: str, tenant: Tenant | None = None) -> Key:
+        """Of a key that ``key_of`` made for this tenant."""
+        part, writing, name = key.split("/", 2)
+        name = name.partition("/")[2] if tenant else name
+        return cls(int(part), writing, ENCODED.sub(lambda found: chr(int(found[1], 16)), name))
+
+
+def flat_rows(record: Record, spec: CollectionSpec, writing: str, tenant: Tenant | None = None) -> list[dict[str, Any]]:
+    """The rows of one record, a vector each, those of one segment together; ``writing`` names this writing of it.
+
+    What filters ask for lies in every row, all else in the first, and of a segment in the first of its rows.
+    """
+    entity, vectors = record.entity, _in_order(record.vectors, record.entity.segments)
+    shared = {
+        "id": entity.id,
+        "document": entity.document or "",
+        HAS_DOCUMENT: entity.document is not None,
+        "image": entity.image or "",
+        "metadata": dict(entity.metadata),
+        KINDS: kinds_of(entity.metadata),
+        "writing": writing,
+        **{name: _or_stand_in(entity.metadata.get(name), kind) for name, kind in spec.fields.items()},
+        **({tenant.field: tenant.name} if tenant else {}),
+    }
+    internal: dict[str, Any] = {
+        **record.internal,
+        "version": entity.version,
+        "sizes": [size_of(vectors, spec.dtype) + sum(_weight(segment) for segment in entity.segments)],
+    }
+    if entity.internal:
+        internal["adapter"] = dict(entity.internal)
+    rows = [
+        {
+            "key": key_of(entity.id, part, writing, tenant),
+            "part": part,
+            "text": "" if part else entity.text,
+            "internal": {} if part else internal,
+            "emb": vector,
+            **shared,
+        }
+        for part, vector in enumerate(vectors.vectors)
+    ]
+    if spec.segments:
+        _add_segments(rows, vectors, entity.segments)
+    return rows
+
+
+def _in_order(vectors: MultiVector, segments: Sequence[Segment]) -> MultiVector:
+    if vectors.segments is None or not segments:
+        return MultiVector(vectors.vectors)
+    order = np.argsort(vectors.segments, kind="stable")
+    return MultiVector(vectors.vectors[order], vectors.segments[order])
+
+
+def _or_stand_in(value: Any, kind: type) -> Any:
+    return STAND_INS[kind] if value is None else value
+
+
+def _weight(segment: Segment) -> int:
+    return len(segment.text.encode()) + len(info_of(segment).encode())
+
+
+def _add_segments(rows: list[dict[str, Any]], vectors: MultiVector, segments: Sequence[Segment]) -> None:
+    owners = [-1] * len(rows) if vectors.segments is None else vectors.segments.tolist()
+    before = None
+    for row, owner in zip(rows, owners, strict=True):
+        own = segments[owner] if owner >= 0 else None
+        first = own if owner != before else None
+        row["segment"] = owner
+        row["segment_id"] = own.id if own else ""
+        row["segment_text"] = first.text if first else ""
+        row["segment_info"] = info_of(first) if first else ""
+        before = owner
+
+
+def flat_entity(row: Row, segments: Iterable[Segment] = ()) -> Entity:
+    """The entity of its first row; ``image`` is the stored reference."""
+    return entity_of({**row, "document": row["document"] if row[HAS_DOCUMENT] else None}, segments)
+
+
+def flat_segments(rows: Iterable[Row]) -> tuple[Segment, ...]:
+    """The segments of an entity, from the first row of each."""
+    found = {
+        row["segment"]: Segment(text=row["segment_text"], **json.loads(row["segment_info"]))
+        for row in rows
+        if row["segment_info"]
+    }
+    return tuple(found[owner] for owner in sorted(found))
+
+
+def flat_vectors(rows: Sequence[Row]) -> MultiVector:
+    """The vectors of an entity, from its rows in order."""
+    vectors: NDArray[np.float32] = np.array([row["emb"] for row in rows], np.float32)
+    owners = [row.get("segment", -1) for row in rows]
+    return MultiVector(vectors, None if owners[0] < 0 else np.array(owners, np.int32))

@@ -1,0 +1,49 @@
+"""The columns of flat rows, and their indexes; no server has to know nulls for them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pymilvus import DataType, MilvusClient
+
+from colmilvus.filters.dialects import HAS_DOCUMENT, KINDS
+from colmilvus.layouts.checks import ID_BYTES, VARCHAR_BYTES
+from colmilvus.layouts.schema import KEY_BYTES, TYPES, add_tenant
+from colmilvus.layouts.spec import CollectionSpec
+
+__all__ = ["VECTOR", "flat_indexes", "flat_schema"]
+
+VECTOR = "emb"
+GRAPH = {"M": 16, "efConstruction": 200}
+
+
+def flat_schema(spec: CollectionSpec, *, has_partition_keys: bool) -> Any:
+    schema = MilvusClient.create_schema(auto_id=False, description=spec.to_description())
+    schema.add_field("key", DataType.VARCHAR, is_primary=True, max_length=KEY_BYTES)
+    add_tenant(schema, spec, is_partition_key=has_partition_keys)
+    schema.add_field("id", DataType.VARCHAR, max_length=ID_BYTES)
+    schema.add_field("document", DataType.VARCHAR, max_length=ID_BYTES)
+    schema.add_field(HAS_DOCUMENT, DataType.BOOL)
+    schema.add_field("part", DataType.INT32)
+    schema.add_field("writing", DataType.VARCHAR, max_length=64)
+    schema.add_field("text", DataType.VARCHAR, max_length=VARCHAR_BYTES)
+    schema.add_field("image", DataType.VARCHAR, max_length=1_024)
+    schema.add_field("metadata", DataType.JSON)
+    schema.add_field(KINDS, DataType.JSON)
+    schema.add_field("internal", DataType.JSON)
+    for name, kind in spec.fields.items():
+        schema.add_field(name, TYPES[kind], **({"max_length": VARCHAR_BYTES} if kind is str else {}))
+    if spec.segments:
+        schema.add_field("segment", DataType.INT32)
+        schema.add_field("segment_id", DataType.VARCHAR, max_length=ID_BYTES)
+        schema.add_field("segment_text", DataType.VARCHAR, max_length=VARCHAR_BYTES)
+        schema.add_field("segment_info", DataType.VARCHAR, max_length=VARCHAR_BYTES)
+    schema.add_field(VECTOR, DataType.FLOAT_VECTOR, dim=spec.dim)
+    return schema
+
+
+def flat_indexes(spec: CollectionSpec) -> dict[str, dict[str, Any]]:
+    """HNSW on the vectors, and whatever the server has for the columns that filters ask for most."""
+    graph = {"index_type": "HNSW", "params": GRAPH, **spec.index, "metric_type": spec.metric}
+    scalars = ["id", "document", *(name for name, kind in spec.fields.items() if kind is not bool)]
+    return {VECTOR: graph, **{name: {"index_type": ""} for name in (*scalars, *(["segment_id"] * spec.segments))}}

@@ -1,0 +1,213 @@
+"""Flat rows, on a real Milvus server that has no arrays of structs, and on the embedded engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pymilvus import DataType, MilvusClient
+
+from colmilvus import Collection, Entity, MultiVector, maxsim
+from colmilvus.embedded import connect
+from colmilvus.errors import CollectionMismatch, InvalidInput, Unsupported
+from colmilvus.filters import matches, to_expression
+from colmilvus.filters.dialects import Dialect, kinds_of
+from colmilvus.layouts.flat.estimates import Hits, estimates
+from colmilvus.layouts.flat.rows import Key
+from colmilvus.layouts.rows import key_of
+from tests.milvus_server import MilvusServer
+from tests.test_filters import MEANING
+from tests.test_filters_properties import ENTITIES, FIELDS, SCALARS
+
+COLUMNS = {"year": DataType.INT64, "price": DataType.DOUBLE, "name": DataType.VARCHAR, "draft": DataType.BOOL}
+STAND_INS: dict[type, Any] = {int: 0, float: 0.0, str: "", bool: False}
+
+
+@pytest.fixture
+def server(old_milvus: MilvusServer) -> Iterator[MilvusClient]:
+    client = MilvusClient(old_milvus.uri)
+    yield client
+    for name in client.list_collections():
+        client.drop_collection(name)
+    client.close()
+
+
+class TestChoosing:
+    def test_a_server_without_arrays_of_structs_gets_flat_rows(
+        self, server: MilvusClient, old_milvus: MilvusServer
+    ) -> None:
+        with Collection("c", dim=4, uri=old_milvus.uri) as collection:
+            collection.add([Entity("a")], vectors=[np.eye(4)])
+
+        fields = {field["name"]: field["type"] for field in server.describe_collection("c")["fields"]}
+        assert fields["emb"] == DataType.FLOAT_VECTOR
+        assert "vectors" not in fields
+
+    def test_what_the_server_cannot_do_is_refused_and_leaves_nothing(
+        self, server: MilvusClient, old_milvus: MilvusServer
+    ) -> None:
+        with pytest.raises(Unsupported, match="layout='struct_array' cannot be had"):
+            Collection("c", dim=4, uri=old_milvus.uri, layout="struct_array")
+
+        assert server.list_collections() == []
+
+    def test_float16_is_refused_by_name(self, server: MilvusClient, old_milvus: MilvusServer) -> None:
+        with pytest.raises(Unsupported, match="float16"):
+            Collection("c", dim=4, dtype="float16", uri=old_milvus.uri)
+
+        assert server.list_collections() == []
+
+    def test_a_collection_keeps_the_layout_that_it_was_made_with(self, database: Path) -> None:
+        with Collection("flat", dim=4, uri=database, layout="flat") as made:
+            made.add([Entity("a")], vectors=[np.eye(4)])
+        with Collection("flat", uri=database) as opened:
+            assert opened.count() == 1
+        with pytest.raises(CollectionMismatch, match="layout='flat', not 'struct_array'"):
+            Collection("flat", uri=database, layout="struct_array")
+
+    def test_an_unknown_layout_is_refused(self, database: Path) -> None:
+        with pytest.raises(InvalidInput, match="layout is"):
+            Collection("c", dim=4, uri=database, layout="rows")  # type: ignore[arg-type]  # what is tested
+
+
+def test_replaced_entities_leave_no_old_rows(server: MilvusClient, old_milvus: MilvusServer) -> None:
+    random = np.random.default_rng(0)
+    with Collection("c", dim=4, uri=old_milvus.uri) as collection:
+        for size in (7, 3, 5):
+            collection.add([Entity("a"), Entity("b")], vectors=[random.normal(size=(size, 4)), np.eye(4)])
+        collection.delete(["b"])
+
+    (answer,) = server.query("c", filter="part >= 0", output_fields=["count(*)"], consistency_level="Strong")
+    assert answer["count(*)"] == 5
+
+
+@pytest.mark.parametrize("mode", ["text", "hybrid"])
+def test_text_is_refused_by_name(old_milvus: MilvusServer, server: MilvusClient, mode: Any) -> None:
+    del server  # which removes the collection
+    with Collection("c", dim=4, uri=old_milvus.uri) as collection, pytest.raises(Unsupported, match=r"2\.6\.8"):
+        collection.search("red", mode=mode)
+
+
+class TestFilters:
+    """What an expression finds is what its meaning in Python says."""
+
+    @pytest.fixture(params=["engine", "old"])
+    def rows(self, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[MilvusClient, Dialect]]:
+        old = request.param == "old"
+        client = MilvusClient(request.getfixturevalue("old_milvus").uri) if old else connect(tmp_path / "kb.db")
+        schema = client.create_schema(auto_id=False)
+        for name in ("id", "document", "image"):
+            schema.add_field(name, DataType.VARCHAR, max_length=100, is_primary=name == "id")
+        schema.add_field("has_document", DataType.BOOL)
+        schema.add_field("metadata", DataType.JSON)
+        schema.add_field("kinds", DataType.JSON)
+        schema.add_field("vector", DataType.FLOAT_VECTOR, dim=2)
+        for name, kind in COLUMNS.items():
+            schema.add_field(name, kind, **({"max_length": 100} if name == "name" else {}))
+        indexes = client.prepare_index_params()
+        indexes.add_index("vector", index_type="FLAT", metric_type="L2")
+        client.create_collection("filters", schema=schema)
+        client.create_index("filters", indexes, sync=False)
+        client.load_collection("filters")
+        client.insert("filters", [_row(entity) for entity in ENTITIES])
+        client.query("filters", filter='id == ""', output_fields=["id"], consistency_level="Strong")
+        yield client, Dialect(kinds=True, patterns=not old)
+        client.drop_collection("filters")
+        client.close()
+
+    def agree(self, rows: tuple[MilvusClient, Dialect], filter: Any, fields: dict[str, type]) -> bool:
+        client, dialect = rows
+        try:
+            expression = to_expression(filter, fields, dialect) or 'id != ""'
+        except Unsupported:
+            return False
+        found = {hit["id"] for hit in client.query("filters", filter=expression, output_fields=["id"])}
+        meant = {
+            e["id"] for e in ENTITIES if matches(filter, e["metadata"], fields, id=e["id"], document=e["document"])
+        }
+        assert found == meant, expression
+        return True
+
+    def test_every_operator_on_every_kind_of_value(self, rows: tuple[MilvusClient, Dialect]) -> None:
+        asked = 0
+        for operator in ("$eq", "$ne", "$gt", "$gte", "$lt", "$lte", "$contains", "$text", "$like"):
+            for value in SCALARS:
+                if operator in ("$text", "$like") and not isinstance(value, str):
+                    continue
+                if operator in ("$gt", "$gte", "$lt", "$lte") and isinstance(value, bool):
+                    continue
+                for condition in ({operator: value}, {"$not": {operator: value}}):
+                    for key in ("k", *FIELDS):
+                        asked += self.agree(rows, {key: condition}, FIELDS)
+        assert asked > 3_000
+
+    def test_presence_documents_and_lists_of_values(self, rows: tuple[MilvusClient, Dialect]) -> None:
+        conditions: list[Any] = [None, {"$exists": True}, {"$empty": True}, {"$empty": False}, {"$ne": None}]
+        conditions += [{"$in": [1, "a", True, 2.5, None]}, {"$nin": [1, "a", True, 2.5]}, {"$any": [1, "a"]}]
+        for condition in conditions:
+            for key in ("k", *FIELDS):
+                assert self.agree(rows, {key: condition}, FIELDS)
+        for condition in (None, "d0", {"$ne": "d0"}, {"$empty": True}, {"$nin": ["d0", "d1"]}, {"$exists": True}):
+            assert self.agree(rows, {"$document": condition}, FIELDS)
+
+    def test_the_examples_of_the_language(self, rows: tuple[MilvusClient, Dialect]) -> None:
+        assert sum(self.agree(rows, asked, {}) for asked, _, _ in MEANING) > 70
+
+    def test_an_old_server_is_asked_for_no_pattern_that_it_reads_otherwise(self) -> None:
+        old = Dialect(kinds=True, patterns=False)
+
+        assert to_expression({"k": {"$like": "a b%"}}, {}, old) == 'metadata["k"] like "a b%"'
+        for pattern in ("%a", "a_c%", "a%b"):
+            with pytest.raises(Unsupported, match="begin with"):
+                to_expression({"k": {"$like": pattern}}, {}, old)
+        with pytest.raises(Unsupported, match="as floats"):
+            to_expression({"k": 2**53 + 1}, {}, old)
+        assert to_expression({"k": 2**53 + 1}, {"k": int}, old).startswith("((exists kinds")
+
+
+def _row(entity: dict[str, Any]) -> dict[str, Any]:
+    typed = {name: STAND_INS[kind] if entity[name] is None else entity[name] for name, kind in FIELDS.items()}
+    return {
+        **entity,
+        **typed,
+        "document": entity["document"] or "",
+        "has_document": entity["document"] is not None,
+        "image": "",
+        "kinds": kinds_of(entity["metadata"]),
+    }
+
+
+@pytest.mark.parametrize("id", ["a", "a/b#1", "ид \"'\\ #1", "100%", "%41", "\n"])
+def test_a_key_gives_back_its_id(id: str) -> None:
+    assert Key.of(key_of(id, 3, "w")) == Key(3, "w", id)
+    assert Key.of(key_of(id)) == Key(0, "", id)
+
+
+def test_an_estimate_is_exact_where_everything_was_found() -> None:
+    random = np.random.default_rng(1)
+    query = MultiVector(random.normal(size=(5, 8)))
+    stored = {f"e{n}": MultiVector(random.normal(size=(9, 8))) for n in range(20)}
+    keys = [key_of(name, part, "w") for name in stored for part in range(9)]
+    scores = query.vectors.astype(np.float64) @ np.concatenate([each.vectors for each in stored.values()]).T
+    hits = []
+    for line in scores:
+        order = np.argsort(-line)
+        hits.append(Hits([keys[at] for at in order], line[order], are_all=True))
+
+    names, found = estimates(hits)
+
+    assert {name: pytest.approx(score, abs=1e-4) for name, score in zip(names, found, strict=True)} == {
+        name: maxsim(query, vectors, "IP") for name, vectors in stored.items()
+    }
+
+
+def test_what_a_query_vector_did_not_find_counts_as_its_last_row() -> None:
+    first = Hits([key_of("a"), key_of("a", 1, "w"), key_of("b")], np.array([0.9, 0.8, 0.7]), are_all=False)
+    second = Hits([key_of("b"), key_of("c")], np.array([0.6, 0.5]), are_all=False)
+
+    names, found = estimates([first, second])
+
+    assert dict(zip(names, found.round(6).tolist(), strict=True)) == {"a": 1.4, "b": 1.3, "c": 1.2}
