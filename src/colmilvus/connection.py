@@ -8,31 +8,42 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Union, get_args
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit
 
 from colmilvus.errors import InvalidInput
 
 if TYPE_CHECKING:
     from pymilvus import MilvusClient
 
-__all__ = ["Connection", "Consistency", "Durability", "Place", "Server", "connect", "is_path", "outlives_power"]
+__all__ = [
+    "Connection",
+    "Consistency",
+    "Durability",
+    "Place",
+    "Server",
+    "connect",
+    "is_path",
+    "outlives_power",
+    "without_login",
+]
 
 Consistency: TypeAlias = Literal["Strong", "Session", "Bounded", "Eventually"]
 Durability: TypeAlias = Literal["process", "power"]
 
 SCHEMES = ("http", "https", "tcp", "unix")
-HOST_AND_PORT = re.compile(r"[\w.-]+:\d+")
+HOST_AND_PORT = re.compile(r"([^/]*@)?[\w.-]+:\d+")
 
 
 @dataclass(frozen=True)
 class Server:
     """A Milvus server, and how to log in there, where an address alone does not do: it stands in place of ``uri``.
 
-    ``token`` is one, or "user:password", which ``user`` and ``password`` stand for too. ``ca`` is a PEM file with the
-    certificate that the server's is signed by, itself where it is self-signed, and ``server_name`` the name in it
-    where the address has another; ``certificate`` and ``key`` are PEM files of one's own, where the server asks for
-    them. ``consistency`` is Milvus's level: with "Session" reads find all that this process has written, "Strong" finds
-    what others had written before too, and "Bounded" and "Eventually" may find older states, sooner.
+    ``token`` is one, or "user:password", which ``user`` and ``password`` stand for too, as does an address such as
+    "http://user:password@host:19530"; ``uri`` is then the address alone. ``ca`` is a PEM file with the certificate that
+    the server's is signed by, itself where it is self-signed, and ``server_name`` the name in it where the address has
+    another; ``certificate`` and ``key`` are PEM files of one's own, where the server asks for them. ``consistency`` is
+    Milvus's level: with "Session" reads find all that this process has written, "Strong" finds what others had written
+    before too, and "Bounded" and "Eventually" may find older states, sooner.
 
     Raises InvalidInput where they do not go together.
     """
@@ -52,6 +63,7 @@ class Server:
         _check(self.uri)
         if is_path(self.uri):
             raise InvalidInput(f"{self.uri!r} is a folder, which needs no Server(...): pass it as it is")
+        self._take_login()
         if self.token and (self.user or self.password):
             raise InvalidInput("a server takes a token, or user and password, not both")
         if bool(self.user) != bool(self.password):
@@ -68,16 +80,27 @@ class Server:
         if self.consistency not in get_args(Consistency):
             raise InvalidInput(f"consistency is one of {', '.join(get_args(Consistency))}, not {self.consistency!r}")
 
+    def _take_login(self) -> None:
+        """Have the login of an address in its own place, so that the address can be shown."""
+        parts = urlsplit(self.uri)
+        if parts.username is None:
+            return
+        if self.token or self.user or self.password:
+            raise InvalidInput("the address has a login of its own; leave it out there, or token=, user= and password=")
+        object.__setattr__(self, "uri", without_login(self.uri))
+        object.__setattr__(self, "user", unquote(parts.username))
+        object.__setattr__(self, "password", unquote(parts.password or ""))
+
     @cached_property
     def shown(self) -> str:
-        """The address as it may be shown: without a password in it, and with the database's name."""
-        return _without_login(self.uri) + (f"/{self.db_name}" if self.db_name else "")
+        """The address with the database's name."""
+        return self.uri + (f"/{self.db_name}" if self.db_name else "")
 
     def client(self, timeout: float) -> MilvusClient:
         from pymilvus import MilvusClient
 
-        user, password = _login(self.uri)
-        options: dict[str, Any] = {}
+        # a new channel connects anew, and does not wait with those before it, the longer the more of them failed
+        options: dict[str, Any] = {"grpc_options": {"grpc.use_local_subchannel_pool": 1}}
         if self.ca is not None:
             options["ca_pem_path" if self.certificate else "server_pem_path"] = str(self.ca)
         if self.certificate is not None:
@@ -85,9 +108,9 @@ class Server:
         if self.server_name is not None:
             options["server_name"] = self.server_name
         return MilvusClient(
-            _without_login(self.uri),
-            user=self.user or user,
-            password=self.password or password,
+            self.uri,
+            user=self.user or "",
+            password=self.password or "",
             db_name=self.db_name,
             token=self.token or "",
             timeout=timeout,
@@ -155,11 +178,14 @@ def connect(
 def _ready(client: Any, token: str | None, timeout: float) -> Connection:
     from pymilvus import MilvusClient
 
+    from colmilvus.requests import request
+
     if not isinstance(client, MilvusClient):
         raise InvalidInput(f"uri is a folder, an address, a Server or a MilvusClient, not {client!r}")
     if token is not None:
         raise InvalidInput("a client that is ready has a token of its own; leave token= out")
-    address = str(client._get_connection().server_address)
+    with request("use the client"):
+        address = str(client._get_connection().server_address)
     return Connection(client, address, timeout, is_own=False)
 
 
@@ -189,19 +215,24 @@ def _check(uri: str) -> None:
     if not uri.strip():
         raise InvalidInput("uri is a folder, such as 'kb.db', or the address of a Milvus server; it is blank")
     if HOST_AND_PORT.fullmatch(uri):
-        raise InvalidInput(f"{uri!r} looks like a server's address; write 'http://{uri}'")
-    scheme, separator, _ = uri.partition("://")
-    if separator and scheme not in SCHEMES:
-        shown = _without_login(uri)
+        bare = uri.rpartition("@")[2]
+        raise InvalidInput(f"{bare!r} looks like a server's address; write 'http://{bare}'")
+    scheme, separator, rest = uri.partition("://")
+    if not separator:
+        return
+    shown = without_login(uri)
+    if scheme not in SCHEMES:
         raise InvalidInput(f"{shown!r} is neither a folder nor an address that begins with {', '.join(SCHEMES)}")
+    host, at, _ = rest.rpartition("@")
+    if at and any(sign in host for sign in "/?#@"):
+        raise InvalidInput(f"in the login of an address, of {shown!r}, / ? # and @ are written %2F %3F %23 and %40")
+    try:
+        urlsplit(uri).port  # noqa: B018  # it is read on asking
+    except ValueError:
+        raise InvalidInput(f"the address {shown!r} has no number for its port") from None
 
 
-def _login(uri: str) -> tuple[str, str]:
-    """User and password out of an address that has them."""
-    parts = urlsplit(uri)
-    return unquote(parts.username or ""), unquote(parts.password or "")
-
-
-def _without_login(uri: str) -> str:
-    parts = urlsplit(uri)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+def without_login(uri: str) -> str:
+    """A folder, or an address as it may be shown."""
+    scheme, separator, rest = uri.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}" if separator else uri

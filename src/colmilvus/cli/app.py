@@ -227,7 +227,7 @@ def delete(
         deleted, unknown = delete_named(opened, names)
     typer.echo(f"{deleted} deleted")
     for name in unknown:
-        typer.echo(f"colmilvus: {name} is no file and no id in collection {collection} of {db}", err=True)
+        typer.echo(f"colmilvus: {name} is no file and no id in collection {collection} of {opened.uri}", err=True)
     raise typer.Exit(1 if unknown else 0)
 
 

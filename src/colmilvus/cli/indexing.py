@@ -100,7 +100,7 @@ def _tell(report: AddReport, database: Database, collection: Collection) -> None
     _tell_problems("Unreadable", report.unreadable)
     _tell_problems("Failed", report.failed)
     held = counted(collection.count(), "page")
-    typer.echo(f"{counts(report)}; {held} in {database.uri}, collection {collection.name}")
+    typer.echo(f"{counts(report)}; {held} in {database.shown}, collection {collection.name}")
 
 
 def _tell_problems(title: str, found: Sequence[Problem]) -> None:
@@ -110,7 +110,7 @@ def _tell_problems(title: str, found: Sequence[Problem]) -> None:
 
 def _tell_stopped(database: Database, collection: Collection) -> None:
     held = counted(collection.count(), "page")
-    typer.echo(f"colmilvus: stopped with {held} in {database.uri}; the same command goes on from there", err=True)
+    typer.echo(f"colmilvus: stopped with {held} in {database.shown}; the same command goes on from there", err=True)
 
 
 def _exit_code(report: AddReport) -> int:

@@ -21,7 +21,7 @@ def describe(database: Database, collection: str | None = None) -> dict[str, Any
     """The database, its size, and its collections; or one of them. Raises CollectionNotFound for one not there."""
     names = database.collections() if collection is None else [collection]
     return {
-        "db": database.uri,
+        "db": database.shown,
         "bytes": database.bytes_on_disk,
         "collections": [_describe(database, name) for name in names],
     }

@@ -28,7 +28,7 @@ def migrate_collections(
     """
     names = list(named) or source.collections()
     if not names:
-        raise CollectionNotFound(f"{source.uri} holds no collection")
+        raise CollectionNotFound(f"{source.shown} holds no collection")
     skipped = 0
     for name in names:
         try:
@@ -44,5 +44,5 @@ def migrate_collections(
                 target.uri, token=target.token, images=images, layout=layout, dtype=dtype, timeout=TIMEOUT
             )
         typer.echo(f"{name}: {report}")
-    typer.echo(f"{len(names) - skipped} collections of {source.uri} are in {target.uri}")
+    typer.echo(f"{len(names) - skipped} collections of {source.shown} are in {target.shown}")
     return 1 if skipped else 0

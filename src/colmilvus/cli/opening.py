@@ -12,7 +12,7 @@ import typer
 
 from colmilvus.cli.embedders import FORMS, Choice, as_remembered, make_remembered
 from colmilvus.collection import Collection
-from colmilvus.connection import connect, is_path
+from colmilvus.connection import connect, is_path, without_login
 from colmilvus.embedder import Embedder
 from colmilvus.errors import CollectionMismatch, CollectionNotFound, DatabaseError
 
@@ -30,6 +30,11 @@ class Database:
 
     uri: str
     variables: tuple[str, ...] = ("COLMILVUS_TOKEN",)
+
+    @property
+    def shown(self) -> str:
+        """What to call it in messages."""
+        return without_login(self.uri)
 
     @property
     def token(self) -> str | None:
@@ -58,8 +63,8 @@ class Database:
         except CollectionNotFound:
             others = ", ".join(self.collections()) or "none"
             raise CollectionNotFound(
-                f"there is no collection {collection!r} in {self.uri} (it has: {others}); "
-                f"make it with: colmilvus index PATH --db {self.uri} --collection {collection}"
+                f"there is no collection {collection!r} in {self.shown} (it has: {others}); "
+                f"make it with: colmilvus index PATH --db {self.shown} --collection {collection}"
             ) from None
 
     @contextmanager
@@ -104,7 +109,7 @@ class Database:
         """Raise DatabaseError for a path without a database."""
         if not self.is_there:
             raise DatabaseError(
-                f"there is no database at {self.uri}; make one with: colmilvus index PATH --db {self.uri}"
+                f"there is no database at {self.shown}; make one with: colmilvus index PATH --db {self.shown}"
             )
 
 

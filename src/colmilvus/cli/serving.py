@@ -13,7 +13,7 @@ from types import FrameType
 
 import typer
 
-from colmilvus.connection import is_path
+from colmilvus.connection import is_path, without_login
 from colmilvus.embedded.durability import ask, check_durability
 from colmilvus.embedded.folder import prepare
 from colmilvus.embedded.serving import Certificate, read_token, served
@@ -35,7 +35,7 @@ def serve(
 ) -> int:
     """Serve the database until a signal comes; the exit code: 130 for Ctrl-C, 0 for SIGTERM."""
     if not is_path(db):
-        raise InvalidInput(f"serve takes a folder, and {db} is the address of a server")
+        raise InvalidInput(f"serve takes a folder, and {without_login(db)} is the address of a server")
     if (tls_cert is None) != (tls_key is None):
         raise InvalidInput("--tls-cert and --tls-key go together: a certificate, and its private key")
     certificate = Certificate(Path(tls_cert), Path(tls_key)) if tls_cert and tls_key else None
