@@ -88,7 +88,6 @@ class StructArrayLayout(Layout):
         further = [row for rows in parts.values() for row in rows[1:]]
         self._upsert(further)
         self._upsert([rows[0] for rows in parts.values()])
-        self.table.wrote()
         split = [
             name for name, rows in parts.items() if len(rows) > 1 or (name in stored and len(stored[name].sizes) > 1)
         ]
@@ -98,7 +97,7 @@ class StructArrayLayout(Layout):
 
     def _upsert(self, rows: Sequence[Mapping[str, Any]]) -> None:
         for some in weighed(rows, lambda row: int(row["internal"]["sizes"][row["part"]]), REQUEST_BYTES):
-            with self.table.request(f"store {len(some)} rows in {self.table.name!r}"):
+            with self.table.storing(len(some)):
                 upsert(self.table.client, self.table.name, some, timeout=self.table.timeout)
 
     def delete(self, expression: str) -> None:

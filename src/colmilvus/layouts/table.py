@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 from typing import Any
 
@@ -26,8 +27,11 @@ EVENTUALLY = 1
 Row = Mapping[str, Any]
 
 
+_numbers = itertools.count(1)
 _written: dict[str, int] = {}
-"""By the place of each collection, when this process wrote there last, in the server's time."""
+"""By the place of each collection, the number of this process's last write there."""
+_asked: dict[str, tuple[int, int]] = {}
+"""By the place of each collection, the last write after which the server's time was asked for, and that time."""
 
 
 class Table:
@@ -89,11 +93,18 @@ class Table:
     def _place(self) -> str:
         return f"{self.shown} {self.name}"
 
-    def wrote(self) -> None:
-        """Have later reads wait for what was written until now; not every server says when it removed something."""
-        if not self.is_embedded and self._connection.consistency == "Session":
-            with self.request(f"ask the server of {self.name!r} for its time"):
-                _written[self._place] = int(self.client._get_connection().alloc_timestamp(timeout=self.timeout))
+    @contextmanager
+    def _writing(self, what: str, expression: str = "") -> Iterator[None]:
+        """A request that writes, for which later reads wait: also one that failed may have written."""
+        try:
+            with self.request(what, expression):
+                yield
+        finally:
+            _written[self._place] = next(_numbers)
+
+    def storing(self, rows: int) -> AbstractContextManager[None]:
+        """One request that stores so many rows."""
+        return self._writing(f"store {rows} rows in {self.name!r}")
 
     def _guarantee(self) -> dict[str, Any]:
         """What a read passes on (Milvus, "Consistency Level")."""
@@ -101,7 +112,17 @@ class Table:
             return {}
         if self._connection.consistency != "Session":
             return {"consistency_level": self._connection.consistency}
-        return {"consistency_level": "Customized", "guarantee_timestamp": _written.get(self._place, EVENTUALLY)}
+        return {"consistency_level": "Customized", "guarantee_timestamp": self._last_write()}
+
+    def _last_write(self) -> int:
+        """A time of the server after this process's last write, which not every server tells when it is written."""
+        written = _written.get(self._place, 0)
+        asked_after, time = _asked.get(self._place, (0, EVENTUALLY))
+        if written != asked_after:
+            with self.request(f"ask the server of {self.name!r} for its time"):
+                time = int(self.client._get_connection().alloc_timestamp(timeout=self.timeout))
+            _asked[self._place] = written, time
+        return time
 
     @cached_property
     def version(self) -> tuple[int, ...]:
@@ -231,9 +252,8 @@ class Table:
 
     def delete(self, expression: str) -> None:
         """Remove the rows that match."""
-        with self.request(f"delete entities of {self.name!r}", expression):
+        with self._writing(f"delete entities of {self.name!r}", expression):
             self.client.delete(self.name, filter=self._inside(expression), timeout=self.timeout)
-        self.wrote()
 
     def count(self, expression: str) -> int:
         """How many rows match."""

@@ -87,19 +87,27 @@ class FlatLayout(Layout):
         return Dialect(kinds=True, patterns=self.table.understands(f'id like "%a%" and {FIRST}'))
 
     def write(self, records: Sequence[Record], stored: Mapping[str, Stored]) -> None:
-        # First the rows of a new writing, then the first rows, which say that it counts; last go those before.
+        # First the rows of a new writing, then the first rows, which say that it counts; then those before go. Until
+        # they are gone the first rows have no digest: what is cut short is not taken for done, and is written again.
         writing = uuid4().hex[:12]
         rows = [flat_rows(record, self.spec, writing, self.table.tenant) for record in records]
+        left = self._left_behind([record.entity.id for record in records if record.entity.id not in stored])
+        first = {of_one[0]["id"]: of_one[0] for of_one in rows}
+        replaced = [name for name in first if name in stored or name in left]
         self._upsert([row for of_one in rows for row in of_one[1:]])
-        self._upsert([of_one[0] for of_one in rows])
-        self.table.wrote()
-        replaced = [record.entity.id for record in records if record.entity.id in stored]
+        self._upsert([_unfinished(row) if name in replaced else row for name, row in first.items()])
         for some in batches(replaced, IDS):
             self.table.delete(all_of(one_of("id", some), "part > 0", f'writing != "{writing}"'))
+        self._upsert([first[name] for name in replaced])
+
+    def _left_behind(self, ids: Sequence[str]) -> set[str]:
+        """Those of these ids, of which nothing is held, that have rows: a writing that was cut short left them."""
+        asked = (all_of(one_of("id", some), "part > 0") for some in batches(ids, IDS))
+        return {row["id"] for each in asked for row in self.table.rows(each, ["id"])}
 
     def _upsert(self, rows: Sequence[dict[str, Any]]) -> None:
         for some in weighed(rows, _weight, REQUEST_BYTES):
-            with self.table.request(f"store {len(some)} rows in {self.table.name!r}"):
+            with self.table.storing(len(some)):
                 self.table.client.upsert(self.table.name, data=some, timeout=self.table.timeout)
 
     def delete(self, expression: str) -> None:
@@ -216,6 +224,10 @@ class FlatLayout(Layout):
 def _found(row: Row, score: float, whole: bool) -> Found:
     document = row["document"] if row[HAS_DOCUMENT] else None
     return Found(row["id"], document, score, row["internal"]["sizes"], flat_entity(row) if whole else None)
+
+
+def _unfinished(first: dict[str, Any]) -> dict[str, Any]:
+    return {**first, "internal": {**first["internal"], "digest": None}}
 
 
 def _ids(rows: Sequence[Row]) -> list[str]:
