@@ -17,7 +17,10 @@ SECONDS = 120.0
 
 
 class MilvusServer:
-    """One server with a folder and ports of its own, which can be killed and started again."""
+    """One server with a folder and ports of its own, which can be killed and started again.
+
+    ``settings`` are those that its package has names for, and others by their path in the server's configuration.
+    """
 
     def __init__(self, folder: Path, **settings: Any) -> None:
         self._folder = folder
@@ -66,7 +69,10 @@ class MilvusServer:
         ports = {key: free_port() for key in config.configurable_items if key.endswith("_port")}
         config.update(**{**ports, **self._settings})
         for key, value in self._settings.items():
-            config.configurable_items[key][1] = value
+            if key in config.configurable_items:
+                config.configurable_items[key][1] = value
+            else:
+                config.set(key, value)
         milvus._initialize_data_files(str(self._folder))
         config.resolve()
         etcd.write_text(_etcd(self._folder / "data" / "etcd.data", ports["etcd_port"], free_port()), "utf-8")
