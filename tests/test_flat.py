@@ -15,7 +15,8 @@ from colmilvus.embedded import connect
 from colmilvus.errors import CollectionMismatch, InvalidInput, Unsupported
 from colmilvus.filters import matches, to_expression
 from colmilvus.filters.dialects import Dialect, kinds_of
-from colmilvus.layouts.flat.estimates import Hits, estimates
+from colmilvus.layouts.flat.estimates import Estimates, Hits
+from colmilvus.layouts.flat.reading import Portion, vectors_in
 from colmilvus.layouts.flat.rows import Key
 from colmilvus.layouts.rows import key_of
 from tests.milvus_server import MilvusServer
@@ -195,19 +196,65 @@ def test_an_estimate_is_exact_where_everything_was_found() -> None:
     hits = []
     for line in scores:
         order = np.argsort(-line)
-        hits.append(Hits([keys[at] for at in order], line[order], are_all=True))
+        hits.append(Hits([keys[at] for at in order], line[order]))
 
-    names, found = estimates(hits)
+    found = Estimates.of(hits, less_is_better=False)
 
-    assert {name: pytest.approx(score, abs=1e-4) for name, score in zip(names, found, strict=True)} == {
-        name: maxsim(query, vectors, "IP") for name, vectors in stored.items()
+    assert found.most == pytest.approx(found.least)
+    assert dict(zip(found.ids, found.most, strict=True)) == {
+        name: pytest.approx(maxsim(query, vectors, "IP"), abs=1e-4) for name, vectors in stored.items()
     }
 
 
-def test_what_a_query_vector_did_not_find_counts_as_its_last_row() -> None:
-    first = Hits([key_of("a"), key_of("a", 1, "w"), key_of("b")], np.array([0.9, 0.8, 0.7]), are_all=False)
-    second = Hits([key_of("b"), key_of("c")], np.array([0.6, 0.5]), are_all=False)
+def test_what_a_query_vector_did_not_find_lies_behind_its_last_row() -> None:
+    first = Hits([key_of("a"), key_of("a", 1, "w"), key_of("b")], np.array([0.9, 0.8, 0.7]))
+    second = Hits([key_of("b"), key_of("c")], np.array([0.6, 0.5]))
 
-    names, found = estimates([first, second])
+    found = Estimates.of([first, second], less_is_better=False)
 
-    assert dict(zip(names, found.round(6).tolist(), strict=True)) == {"a": 1.4, "b": 1.3, "c": 1.2}
+    assert dict(zip(found.ids, found.most.round(6).tolist(), strict=True)) == {"a": 1.4, "b": 1.3, "c": 1.2}
+    assert dict(zip(found.ids, found.least.round(6).tolist(), strict=True)) == {"a": 1.37, "b": 1.3, "c": 1.14}
+    assert found.best(2).ids == ["a", "b"]
+    assert found.contenders(1, {"a", "b", "c"}) == ["a"]
+    assert found.contenders(2, {"a", "b", "c"}) == ["a", "b"]
+    assert found.contenders(1, {"b", "c"}) == ["b"]
+    assert found.contenders(2, {"c"}) == ["c"]
+    assert Estimates.of_nothing(["a", "b"]).contenders(1, {"a", "b"}) == ["a", "b"]
+
+
+def test_estimates_of_distances_are_of_their_negative() -> None:
+    near = Hits([key_of("a"), key_of("b")], np.array([0.5, 1.5]))
+    far = Hits([key_of("b")], np.array([2.0]))
+
+    found = Estimates.of([near, far], less_is_better=True)
+
+    assert dict(zip(found.ids, found.most.tolist(), strict=True)) == {"a": -2.5, "b": -3.5}
+    assert found.best(1).ids == ["a"]
+
+
+class TestReading:
+    """Vectors come out of answers as bytes, with pymilvus as it is and as it might be."""
+
+    @pytest.fixture
+    def answer(self, tmp_path: Path) -> Iterator[Any]:
+        with Collection("c", dim=4, uri=tmp_path / "kb.db", layout="flat") as made:
+            made.add([Entity("a"), Entity("b")], vectors=[np.eye(4), np.arange(12).reshape(3, 4)])
+        client = connect(tmp_path / "kb.db")
+        yield client.query("c", filter='id == "b"', output_fields=["key", "emb"])
+        client.close()
+
+    def test_as_it_is(self, answer: Any) -> None:
+        portion = Portion.of(answer, {"b": next(row["key"].split("/")[1] for row in answer if row["key"][0] != "0")})
+
+        np.testing.assert_array_equal(portion.vectors[portion.places["b"]], np.arange(12).reshape(3, 4))
+        assert portion.scores(MultiVector(np.eye(4)), "IP") == {"b": 8 + 9 + 10 + 11}
+        assert portion.scores(MultiVector(np.eye(4)[:1]), "L2") == {"b": 14 - 0 + 1}
+
+    def test_of_another_writing_only_the_first_row_counts(self, answer: Any) -> None:
+        assert len(Portion.of(answer, {"b": "another"}).places["b"]) == 1
+
+    def test_as_it_might_be(self, answer: Any) -> None:
+        expected = vectors_in(answer, "emb")
+
+        np.testing.assert_array_equal(vectors_in(list(answer), "emb"), expected)
+        assert vectors_in([], "emb").size == 0

@@ -200,16 +200,19 @@ class Table:
 
     def read(self, expression: str, fields: Sequence[str]) -> list[Row]:
         """The rows that match, where it is known that they are few."""
+        return list(self.answer(expression, fields))
+
+    def answer(self, expression: str, fields: Sequence[str]) -> Sequence[Row]:
+        """The same as pymilvus gives them, which reads vectors and JSON only when a row is looked at."""
         with self.request(f"read {self.name!r}", expression):
-            return list(
-                self.client.query(
-                    self.name,
-                    filter=self._inside(expression),
-                    output_fields=[self.key, *fields],
-                    timeout=self.timeout,
-                    **self._guarantee(),
-                )
+            found: Sequence[Row] = self.client.query(
+                self.name,
+                filter=self._inside(expression),
+                output_fields=[self.key, *fields],
+                timeout=self.timeout,
+                **self._guarantee(),
             )
+        return found
 
     def rows(self, expression: str, fields: Sequence[str]) -> list[Row]:
         """All rows that match, however many."""

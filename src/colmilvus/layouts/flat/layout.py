@@ -10,28 +10,34 @@ from uuid import uuid4
 
 import numpy as np
 
-from colmilvus.entity import Entity, MultiVector, Segment
+from colmilvus.entity import Entity, MultiVector
 from colmilvus.errors import Unsupported
 from colmilvus.filters import Filter, all_of, one_of, to_expression
 from colmilvus.filters.dialects import HAS_DOCUMENT, Dialect
-from colmilvus.layouts.flat.estimates import Hits, estimates
-from colmilvus.layouts.flat.rows import FLAT_SCALARS, Key, flat_entity, flat_rows, flat_segments, flat_vectors
-from colmilvus.layouts.flat.schema import VECTOR, flat_indexes, flat_schema
+from colmilvus.layouts.flat.estimates import Estimates, Hits
+from colmilvus.layouts.flat.reading import Portion
+from colmilvus.layouts.flat.rows import FLAT_SCALARS, flat_entity, flat_rows, flat_segments, flat_vectors
+from colmilvus.layouts.flat.schema import ALL_LISTS, PROBES, VECTOR, flat_indexes, flat_schema, flat_search
 from colmilvus.layouts.layout import Found, Layout, Stored
-from colmilvus.layouts.portions import IDS, MOST_ROWS, REQUEST_BYTES, batches, depth_for, weighed, within
+from colmilvus.layouts.portions import ANSWER_BYTES, IDS, MOST_ROWS, REQUEST_BYTES, batches, weighed
 from colmilvus.layouts.rows import Record
 from colmilvus.layouts.spec import CollectionSpec
 from colmilvus.layouts.table import FIRST, Row, Table
-from colmilvus.maxsim import maxsim
 
 __all__ = ["FlatLayout"]
 
 SPARE = 10
-"""Entities that are compared exactly beyond twice as many as are asked for."""
+"""Entities that are compared exactly beyond twice as many as are asked for, at most."""
+LEAST_DEPTH = 4_000
+"""Rows that each query vector finds, at least: pages have many vectors nearly alike."""
+DEPTH = 200
+"""Rows that each query vector finds for each entity that is asked for."""
 DELETED = 500
 """Entities removed in one request."""
 OVERHEAD = 200
 """Bytes of a row beside its vector, key, id, document and metadata, about."""
+KEY_OVERHEAD = 30
+"""Bytes of a row in an answer beside its vector and its id: what a key has besides, and numbers of segments."""
 
 PARTITION_KEYS = (2, 4)
 """Of Milvus 2.3.5 it was seen that what is upserted by a partition key lies where no search for that key looks."""
@@ -123,48 +129,51 @@ class FlatLayout(Layout):
         candidates = self._candidates(query, limit, expression)
         # Asked again for the filter: rows that a writing cut short left behind may match it where the entity does not.
         shown = [*(FLAT_SCALARS if whole else SHOWN), WRITING]
-        first = {row["id"]: row for row in self._first_rows(candidates, shown, expression)}
-        sizes = {name: row["internal"]["sizes"] for name, row in first.items()}
-        scored = {
-            name: maxsim(query, flat_vectors(rows), self.spec.metric)
-            for name, rows in self._grouped(sizes, [VECTOR], first)
-        }
+        first = {row["id"]: row for row in self._first_rows(candidates.ids, shown, expression)}
+        sizes = {name: first[name]["internal"]["sizes"] for name in candidates.contenders(limit, first)}
+        scored: dict[str, float] = {}
+        for portion in self._portions(sizes, [], first):
+            scored |= portion.scores(query, self.spec.metric)
         best = sorted(scored, key=lambda name: scored[name], reverse=self.spec.metric != "L2")[:limit]
         return [_found(first[name], scored[name], whole) for name in best]
 
-    def _candidates(self, query: MultiVector, limit: int, expression: str) -> list[str]:
-        """The ids of the entities that look best, best first: more than ``limit``, where there are."""
+    def _candidates(self, query: MultiVector, limit: int, expression: str) -> Estimates:
+        """The entities that look best, more than ``limit``, where there are."""
         wanted = 2 * limit + SPARE
-        depth = depth_for(limit)
-        while True:
-            parameters = {"metric_type": self.spec.metric, "params": {"ef": depth, **self.table.search_params}}
-            answers = self.table.search(list(query.vectors), VECTOR, parameters, depth, expression, [])
-            hits = [Hits(hits.ids, np.array(hits.distances, np.float64), len(hits) < depth) for hits in answers]
-            names, scores = estimates(hits, self.table.tenant)
-            are_all = all(found.are_all for found in hits)
-            if len(names) < wanted and depth < MOST_ROWS and not are_all:
-                depth = min(MOST_ROWS, 4 * depth)
-                continue
-            order = np.argsort(scores if self.spec.metric == "L2" else -scores, kind="stable")
-            best = [names[at] for at in order[:wanted].tolist()]
-            if are_all and len(best) < limit:
-                # Vectors of length zero are near to nothing, and entities of such alone are not found.
-                best += [name for name in self.ids(expression) if name not in set(names)][: limit - len(best)]
-            return best
+        depth = min(MOST_ROWS, max(LEAST_DEPTH, DEPTH * limit))
+        found, _ = self._estimates(query, depth, PROBES, expression)
+        if len(found.ids) >= wanted:
+            return found.best(wanted)
+        if self.count(expression) <= wanted:
+            return Estimates.of_nothing(self.ids(expression))
+        found, are_all = self._estimates(query, MOST_ROWS, ALL_LISTS, expression)
+        if are_all and len(found.ids) < limit:
+            # Vectors of length zero are near to nothing, and entities of such alone are not found.
+            return Estimates.of_nothing(
+                [*found.ids, *(name for name in self.ids(expression) if name not in set(found.ids))][:wanted]
+            )
+        return found.best(wanted)
 
-    def _grouped(
+    def _estimates(self, query: MultiVector, depth: int, probes: int, expression: str) -> tuple[Estimates, bool]:
+        """What so many rows for each query vector tell, and whether there are no others."""
+        told = {**flat_search(self.spec, depth, probes), **self.table.search_params}
+        parameters = {"metric_type": self.spec.metric, "params": told}
+        answers = self.table.search(list(query.vectors), VECTOR, parameters, depth, expression, [])
+        hits = [Hits(hits.ids, np.array(hits.distances, np.float64)) for hits in answers]
+        found = Estimates.of(hits, less_is_better=self.spec.metric == "L2", tenant=self.table.tenant)
+        return found, all(len(each.keys) < depth for each in hits)
+
+    def _portions(
         self, sizes: Mapping[str, Sequence[int]], fields: Sequence[str], first: Mapping[str, Row]
-    ) -> Iterator[tuple[str, list[Row]]]:
-        """The rows of each entity in order, those of another writing than that of its first row left out."""
-        for some in within(sizes):
-            rows: dict[str, list[tuple[int, Row]]] = {}
-            for row in self.table.read(one_of("id", some), fields):
-                key = Key.of(row["key"], self.table.tenant)
-                if key.part == 0 or key.writing == first[key.id]["writing"]:
-                    rows.setdefault(key.id, []).append((key.part, row))
-            for name, found in rows.items():
-                found.sort(key=lambda pair: pair[0])
-                yield name, [row for _, row in found]
+    ) -> Iterator[Portion]:
+        """All rows of these entities, those of another writing than that of their first row left out."""
+        writings = {name: row[WRITING] for name, row in first.items()}
+        for some in weighed(sizes, lambda name: self._bytes(name, sizes[name]), ANSWER_BYTES):
+            yield Portion.of(self.table.answer(one_of("id", some), [VECTOR, *fields]), writings, self.table.tenant)
+
+    def _bytes(self, name: str, sizes: Sequence[int]) -> int:
+        """About what the rows of an entity take in an answer: vectors and texts of segments, and a key in each row."""
+        return sum(sizes) + sum(sizes) // (4 * self.spec.dim) * (len(name.encode()) + KEY_OVERHEAD)
 
     def search_text(self, *_: Any, **__: Any) -> list[Found]:
         self.check_text()
@@ -178,15 +187,16 @@ class FlatLayout(Layout):
 
     def contents(self, sizes: Mapping[str, Sequence[int]]) -> dict[str, tuple[Entity, MultiVector]]:
         first = {row["id"]: row for row in self._first_rows(list(sizes), [*FLAT_SCALARS, WRITING])}
-        fields = [VECTOR, *(SEGMENT_FIELDS if self.spec.segments else ())]
+        fields = SEGMENT_FIELDS if self.spec.segments else ()
         there = {name: sizes[name] for name in first}
-        return {
-            name: (flat_entity(first[name], self._segments(rows)), flat_vectors(rows))
-            for name, rows in self._grouped(there, fields, first)
-        }
-
-    def _segments(self, rows: Sequence[Row]) -> Sequence[Segment]:
-        return flat_segments(rows) if self.spec.segments else ()
+        found = {}
+        for portion in self._portions(there, fields, first):
+            for name, places in portion.places.items():
+                rows = portion.rows_of(name)
+                segments = flat_segments(rows) if self.spec.segments else ()
+                vectors = flat_vectors(rows, portion.vectors[places])
+                found[name] = (flat_entity(first[name], segments), vectors)
+        return found
 
     def with_segments(self, ids: Sequence[str]) -> list[Entity]:
         entities = []

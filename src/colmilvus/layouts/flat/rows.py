@@ -126,8 +126,7 @@ def flat_segments(rows: Iterable[Row]) -> tuple[Segment, ...]:
     return tuple(found[owner] for owner in sorted(found))
 
 
-def flat_vectors(rows: Sequence[Row]) -> MultiVector:
-    """The vectors of an entity, from its rows in order."""
-    vectors: NDArray[np.float32] = np.array([row["emb"] for row in rows], np.float32)
+def flat_vectors(rows: Sequence[Row], vectors: NDArray[np.float32]) -> MultiVector:
+    """The vectors of an entity, with the numbers of their segments from its rows, both in order."""
     owners = [row.get("segment", -1) for row in rows]
     return MultiVector(vectors, None if owners[0] < 0 else np.array(owners, np.int32))
