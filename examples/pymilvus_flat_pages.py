@@ -50,6 +50,10 @@ class MilvusColbertRetriever:
     products, which are cosines where, as with ColPali, all have the length 1.
     """
 
+    most = MOST
+    threads = THREADS
+    consistency = "Strong"
+
     def __init__(self, milvus_client: MilvusClient, collection_name: str, dim: int = 128) -> None:
         self.client = milvus_client
         self.collection_name = collection_name
@@ -67,7 +71,9 @@ class MilvusColbertRetriever:
         schema.add_field(field_name="seq_id", datatype=DataType.INT16)
         schema.add_field(field_name="doc_id", datatype=DataType.INT64)
         schema.add_field(field_name="doc", datatype=DataType.VARCHAR, max_length=65535)
-        self.client.create_collection(collection_name=self.collection_name, schema=schema, consistency_level="Strong")
+        self.client.create_collection(
+            collection_name=self.collection_name, schema=schema, consistency_level=self.consistency
+        )
 
     def create_index(self) -> None:
         """Index the vectors, and load the collection, so that it can be searched."""
@@ -106,7 +112,7 @@ class MilvusColbertRetriever:
         def rerank(doc_id: int) -> tuple[float, int]:
             return float((data @ self._vectors(doc_id).T).max(axis=1).sum()), doc_id
 
-        with ThreadPoolExecutor(max_workers=THREADS) as executor:
+        with ThreadPoolExecutor(max_workers=self.threads) as executor:
             scores = list(executor.map(rerank, self._candidates(data, topk)))
         return sorted(scores, reverse=True)[:topk]
 
@@ -131,7 +137,7 @@ class MilvusColbertRetriever:
             collection_name=self.collection_name,
             filter=f"doc_id in [{doc_id}]",
             output_fields=["vector"],
-            limit=MOST,
+            limit=self.most,
         )
         return np.array([row["vector"] for row in rows], dtype=np.float32)
 
