@@ -8,7 +8,7 @@ CONSTRAINED = $(BIN)/python -m pip install --quiet --constraint tests/constraint
 SANDBOX = HOME=$(CURDIR)/.cache/home TMPDIR=$(CURDIR)/.cache/tmp OMP_NUM_THREADS=1
 JOBS = $(shell $(PYTHON) -c 'import os; print(min(4, 1 + (os.cpu_count() or 1)))')
 
-.PHONY: help demo test test-server soak test-matrix lint format bench build clean
+.PHONY: help demo test test-server soak test-matrix lint format bench bench-servers build clean
 help:
 	@echo "make demo              find pages in sample reports; PDF=folder for your own files"
 	@echo "make test              run all tests;  JOBS=1 in one process, ARGS='-k word' some of them"
@@ -16,7 +16,8 @@ help:
 	@echo "make soak              kill a writer ROUNDS=200 times at random moments, and check what it leaves; search 10,000 times"
 	@echo "make test-matrix       the adapters and the engine with older and newer releases;  ONLY=name one combination"
 	@echo "make lint              check style and types;  make format  mend the style"
-	@echo "make bench             the engine against others, for hours;  ARGS='--help' what can be asked"
+	@echo "make bench             the engine, and flat rows on a server, against others, for hours"
+	@echo "make bench ARGS=...    the engine alone, a part of it; ARGS='--help' what can be asked;  make bench-servers likewise"
 	@echo "make bench-pages PAGES=folder  score a folder of PDFs with questions; EMBEDDER=name for another than static"
 	@echo "make build             build the wheel;  make clean  remove all that was made"
 
@@ -49,6 +50,10 @@ format: .venv/dev
 
 bench: .benchmarks/venv/made
 	.benchmarks/venv/bin/python -m benchmarks.engine $(ARGS)
+	$(if $(ARGS),,.benchmarks/venv/bin/python -m benchmarks.servers)
+
+bench-servers: .benchmarks/venv/made
+	.benchmarks/venv/bin/python -m benchmarks.servers $(ARGS)
 
 bench-pages: .venv/dev
 	$(BIN)/python -m benchmarks.pages "$(PAGES)" $(if $(EMBEDDER),--embedder "$(EMBEDDER)")

@@ -125,10 +125,10 @@ class Asked:
         }
 
 
-Way = tuple[Worker, Callable[[int], Setting], Callable[[int], NDArray[np.bool_] | None]]
+Way = tuple[Callable[..., tuple[Any, float]], Callable[[int], Setting], Callable[[int], NDArray[np.bool_] | None]]
 
 
-def plain(worker: Worker, setting: Setting | None = None) -> Way:
+def plain(worker: Callable[..., tuple[Any, float]], setting: Setting | None = None) -> Way:
     return worker, lambda _: setting or {}, lambda _: None
 
 

@@ -31,11 +31,17 @@ def report(rows: Sequence[Row], folder: Path) -> None:
     for line in checks:
         print(line)
     picture = draw(rows, folder / "engine.png")
-    text = "\n\n".join([BEGIN, machine(), INGEST, limits(checks), *tables(rows), *([picture] if picture else []), END])
+    put(folder, BEGIN, [machine(), INGEST, limits(checks), *tables(rows), *([picture] if picture else [])], END)
+
+
+def put(folder: Path, begin: str, parts: Sequence[str], end: str) -> None:
+    """Replace what stands between two marks in a folder's README.md; one that has them not gets them at its end."""
     path = folder / "README.md"
-    before = path.read_text(encoding="utf-8") if path.exists() else f"{BEGIN}\n{END}\n"
-    replaced = re.sub(f"{re.escape(BEGIN)}.*{re.escape(END)}", lambda _: text, before, flags=re.DOTALL)
-    path.write_text(replaced, encoding="utf-8")
+    before = path.read_text(encoding="utf-8") if path.exists() else ""
+    if begin not in before:
+        before += f"\n{begin}\n{end}\n"
+    text = "\n\n".join([begin, *parts, end])
+    path.write_text(re.sub(f"{re.escape(begin)}.*{re.escape(end)}", lambda _: text, before, flags=re.DOTALL), "utf-8")
 
 
 def machine() -> str:

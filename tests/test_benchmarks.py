@@ -12,12 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from benchmarks import engine, pages, vectors
+from benchmarks import engine, pages, servers, servers_report, vectors
 from benchmarks.engine_report import BEGIN, END, check, report
 from benchmarks.workers import Worker, WorkerEnded
 
 from colmilvus import maxsim
 from tests.documents import PRELUDE, ROOT
+from tests.milvus_server import MilvusServer
 from tests.pdfs import text_pdf
 
 
@@ -212,3 +213,38 @@ def test_the_benchmarks_limits_are_told_with_both_numbers(tmp_path: Path) -> Non
     assert "old" not in written
     assert 'with `durability="process"`' in written
     assert "| lancedb, nprobes 9 | 60 | 900.0 | 2.0 | 0.992 | colmilvus takes 0.100 of it | 10 |" in written
+
+
+def test_flat_rows_are_asked_in_turn_with_the_tutorials_method_on_a_server(
+    tmp_path: Path, old_milvus: MilvusServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    case = patch_case(tmp_path, 12)
+    servers.measure(case, old_milvus.uri)
+    servers_report.report(case.rows, tmp_path)
+
+    warm = {row["system"]: row for row in case.rows if row["part"] == "warm"}
+    assert list(warm) == ["colmilvus", "tutorial", "colmilvus, embedded", "tutorial, indexed"]
+    assert warm["colmilvus"]["recall"] == warm["colmilvus, embedded"]["recall"] == 1
+    sent = {row["system"]: row for row in case.rows if row["part"] == "requests" and row["k"] == 1}
+    assert sent["colmilvus"]["most"] == 3
+    assert sent["tutorial"]["least"] == 1 + 12
+    assert all(row["segments"] >= 1 for row in case.rows if "segments" in row)
+    written = (tmp_path / "README.md").read_text()
+    assert "pass | patches, 12 pages: recall@10 1 (>= 0.98)" in written
+    assert f"| {warm['tutorial']['recall']:.3f} | {warm['tutorial']['by_ours']:.3g} | 13, 13, 13 |" in written
+    assert "pass  patches, 12 pages: recall@10" in capsys.readouterr().out
+
+
+def test_the_limits_of_servers_are_told_with_both_numbers() -> None:
+    case = {"kind": "text", "pages": 1000}
+    ours = {**case, "system": "colmilvus", "part": "warm", "recall": 0.97}
+    theirs = {**case, "system": "tutorial", "part": "warm", "by_ours": 25.0}
+    sent = [
+        {**case, "system": "colmilvus", "part": "requests", "k": k, "least": 3, "most": 3 + k // 50} for k in (1, 50)
+    ]
+
+    assert list(servers_report.check([ours, theirs, *sent])) == [
+        "FAIL  text, 1,000 pages: recall@10 0.97 (>= 0.98)",
+        "pass  text, 1,000 pages: p50 of the tutorial's method by ours 25 (>= 20)",
+        "FAIL  text, 1,000 pages: requests of a search, most by least, for k of 1 and 50 1.33 (<= 1)",
+    ]
