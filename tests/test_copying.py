@@ -143,7 +143,6 @@ class TestThereAndBack:
             assert report.unchanged == 4
             assert last.search("boat", 1)
 
-
     def test_a_target_may_have_an_index_of_its_own(self, tmp_path: Path) -> None:
         index = {"index_type": "HNSW", "params": {"M": 16, "efConstruction": 100}}
         Collection("pages", dim=DIM, uri=tmp_path / "b.db", fields={"n": int}, index=index).close()

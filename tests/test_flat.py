@@ -155,7 +155,7 @@ class TestFilters:
             assert self.agree(rows, {"$document": condition}, FIELDS)
 
     def test_the_examples_of_the_language(self, rows: tuple[MilvusClient, Dialect]) -> None:
-        assert sum(self.agree(rows, asked, {}) for asked, _, _ in MEANING) > 70
+        assert sum(self.agree(rows, asked, {}) for asked, _, _ in MEANING) >= 70
 
     def test_an_old_server_is_asked_for_no_pattern_that_it_reads_otherwise(self) -> None:
         old = Dialect(kinds=True, patterns=False)

@@ -13,14 +13,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from colmilvus import Collection, Entity, IncompleteAdd, MultiVector, Segment, Unreadable, group, maxsim
+from colmilvus import Collection, Entity, IncompleteAdd, MultiVector, Segment, Server, Unreadable, group, maxsim
 from colmilvus.embedders.segments import SegmentEmbedder
 from colmilvus.embedders.static import StaticEmbedder
 from colmilvus.entity import Metric
 from colmilvus.errors import InvalidEntity
 from tests.words import VOCABULARY, WordEmbedder
 
-pytestmark = pytest.mark.everywhere
+pytestmark = pytest.mark.everywhere(served=False)
 
 CHUNKS = [
     Entity("a-1", "red sea", metadata={"title": "A", "year": 2024, "page": 1}),
@@ -37,8 +37,9 @@ TEXTS = st.dictionaries(
 
 
 @pytest.fixture
-def articles(database: Path, words: WordEmbedder) -> Iterator[Collection]:
-    with Collection("articles", words, uri=database, segments=True, capacity=10) as collection:
+def articles(database: Path | Server, words: WordEmbedder, tmp_path: Path) -> Iterator[Collection]:
+    images = None if isinstance(database, Path) else tmp_path / "images"
+    with Collection("articles", words, uri=database, segments=True, capacity=10, images=images) as collection:
         yield collection
 
 
@@ -274,6 +275,7 @@ class TestSearching:
             assert [segment.id for segment, _ in hit.segments] == ["a-10", "a-2", "a-1"]
             assert [segment.text for segment, _ in hit.segments] == ["blue sky", "green tree", "red sea"]
 
+    @pytest.mark.everywhere(served=False, flat=False)  # which take several for any search
     def test_they_take_one_request_more_at_most(self, database: Path, words: WordEmbedder) -> None:
         asked: dict[str, list[str]] = {}
         for name, segments in (("plain", False), ("gathered", True)):
