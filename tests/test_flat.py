@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from pymilvus import DataType, MilvusClient
 
-from colmilvus import Collection, Entity, MultiVector, maxsim
+from colmilvus import Collection, Entity, MultiVector, Server, maxsim
 from colmilvus.embedded import connect
 from colmilvus.errors import CollectionMismatch, InvalidInput, Unsupported
 from colmilvus.filters import matches, to_expression
@@ -54,6 +54,35 @@ class TestChoosing:
             Collection("c", dim=4, uri=old_milvus.uri, layout="struct_array")
 
         assert server.list_collections() == []
+
+    @pytest.mark.everywhere(folder=False, flat=False)
+    @pytest.mark.parametrize("release", ["2.6.4", "v2.6.7-gpu"])
+    def test_releases_that_merge_the_wrong_way_round_get_flat_rows_and_a_warning(
+        self, database: Server, monkeypatch: pytest.MonkeyPatch, release: str
+    ) -> None:
+        monkeypatch.setattr(MilvusClient, "get_server_version", lambda *_, **__: release)
+
+        with pytest.warns(
+            UserWarning, match=r"gets flat rows: Milvus 2\.6\.[47] merges .*; use Milvus 2\.6\.8 or later"
+        ):
+            made = Collection("c", dim=4, uri=database)
+        made.close()
+        with Collection("c", uri=database, layout="flat"):
+            pass
+        with pytest.raises(Unsupported, match="the wrong way round"):
+            Collection("d", dim=4, uri=database, layout="struct_array")
+
+    @pytest.mark.everywhere(folder=False, flat=False)
+    @pytest.mark.parametrize("release", ["2.6.8", "v3.0.0-beta", "unknown"])
+    def test_later_ones_have_arrays_of_structs(
+        self, database: Server, monkeypatch: pytest.MonkeyPatch, release: str
+    ) -> None:
+        monkeypatch.setattr(MilvusClient, "get_server_version", lambda *_, **__: release)
+
+        with Collection("c", dim=4, uri=database), Collection("c", uri=database, layout="struct_array"):
+            client = database.client(timeout=10)
+            assert client.list_collections() == ["c"]
+            client.close()
 
     def test_float16_is_refused_by_name(self, server: MilvusClient, old_milvus: MilvusServer) -> None:
         with pytest.raises(Unsupported, match="float16"):
