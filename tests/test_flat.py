@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from pymilvus import DataType, MilvusClient
+from pymilvus.exceptions import MilvusException
 
 from colmilvus import Collection, Entity, MultiVector, Server, maxsim
 from colmilvus.embedded import connect
@@ -16,6 +17,7 @@ from colmilvus.errors import CollectionMismatch, InvalidInput, Unsupported
 from colmilvus.filters import matches, to_expression
 from colmilvus.filters.dialects import Dialect, kinds_of
 from colmilvus.layouts.flat.estimates import Estimates, Hits
+from colmilvus.layouts.flat.nearest import nearest
 from colmilvus.layouts.flat.reading import Portion, vectors_in
 from colmilvus.layouts.flat.rows import Key
 from colmilvus.layouts.rows import key_of
@@ -208,6 +210,39 @@ def _row(entity: dict[str, Any]) -> dict[str, Any]:
         "image": "",
         "kinds": kinds_of(entity["metadata"]),
     }
+
+
+@pytest.mark.everywhere(folder=False)
+@pytest.mark.parametrize("metric", ["COSINE", "IP", "L2"])
+def test_keys_and_scores_are_those_of_pymilvus(database: Server, metric: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(4)
+    with Collection("c", dim=4, metric=metric, uri=database, layout="flat") as collection:
+        collection.add(
+            [Entity(f"e{n}") for n in range(20)],
+            vectors=[random.normal(size=(6, 4)) for _ in range(20)],
+            progress=False,
+        )
+        table = collection._layout.table
+        query = list(random.normal(size=(3, 4)).astype(np.float32))
+        asked = table.asked(query, "emb", {"metric_type": metric, "params": {"nprobe": 1024}}, 'id != "e3"', [])
+        public = table.client.search("c", limit=50, **asked)
+        monkeypatch.setattr("pymilvus.client.search_result.SearchResult._parse_search_result_data", only_empty)
+
+        found = nearest(table.client, "c", 50, **asked)
+
+        assert [list(hits.keys) for hits in found] == [hits.ids for hits in public]
+        assert [hits.scores.tolist() for hits in found] == [pytest.approx(hits.distances) for hits in public]
+        assert {len(hits.keys) for hits in found} == {50}
+        with pytest.raises(MilvusException):
+            nearest(table.client, "c", 50, **{**asked, "filter": "no such >"})
+        with pytest.raises(MilvusException):
+            nearest(table.client, "none", 50, **asked)
+
+
+def only_empty(_: Any, results: Any, *__: Any) -> list[Any]:
+    """No hit is made an object of."""
+    assert not results.scores
+    return []
 
 
 @pytest.mark.parametrize("id", ["a", "a/b#1", "ид \"'\\ #1", "100%", "%41", "\n"])

@@ -178,16 +178,27 @@ class Table:
         """What pymilvus gives for the queries: a list of hits for each."""
         with self.request(f"search {self.name!r}", expression):
             return self.client.search(
-                self.name,
-                data=queries,
-                anns_field=field,
-                search_params=dict(parameters),
-                limit=limit,
-                filter=self._inside(expression),
-                output_fields=list(fields),
-                timeout=self.timeout,
-                **self._guarantee(),
+                self.name, limit=limit, **self.asked(queries, field, parameters, expression, fields)
             )
+
+    def asked(
+        self,
+        queries: list[Any],
+        field: str,
+        parameters: Mapping[str, Any],
+        expression: str,
+        fields: Sequence[str],
+    ) -> dict[str, Any]:
+        """What a search passes to pymilvus, but for how many it asks for."""
+        return {
+            "data": queries,
+            "anns_field": field,
+            "search_params": dict(parameters),
+            "filter": self._inside(expression),
+            "output_fields": list(fields),
+            "timeout": self.timeout,
+            **self._guarantee(),
+        }
 
     def understands(self, expression: str) -> bool:
         """Whether the server can read the expression."""

@@ -8,13 +8,12 @@ from functools import cached_property
 from typing import Any
 from uuid import uuid4
 
-import numpy as np
-
 from colmilvus.entity import Entity, MultiVector
 from colmilvus.errors import Unsupported
 from colmilvus.filters import Filter, all_of, one_of, to_expression
 from colmilvus.filters.dialects import HAS_DOCUMENT, Dialect
-from colmilvus.layouts.flat.estimates import Estimates, Hits
+from colmilvus.layouts.flat.estimates import Estimates
+from colmilvus.layouts.flat.nearest import nearest
 from colmilvus.layouts.flat.reading import Portion
 from colmilvus.layouts.flat.rows import FLAT_SCALARS, flat_entity, flat_rows, flat_segments, flat_vectors
 from colmilvus.layouts.flat.schema import ALL_LISTS, PROBES, VECTOR, flat_indexes, flat_schema, flat_search
@@ -158,8 +157,9 @@ class FlatLayout(Layout):
         """What so many rows for each query vector tell, and whether there are no others."""
         told = {**flat_search(self.spec, depth, probes), **self.table.search_params}
         parameters = {"metric_type": self.spec.metric, "params": told}
-        answers = self.table.search(list(query.vectors), VECTOR, parameters, depth, expression, [])
-        hits = [Hits(hits.ids, np.array(hits.distances, np.float64)) for hits in answers]
+        asked = self.table.asked(list(query.vectors), VECTOR, parameters, expression, [])
+        with self.table.request(f"search {self.table.name!r}", expression):
+            hits = nearest(self.table.client, self.table.name, depth, **asked)
         found = Estimates.of(hits, less_is_better=self.spec.metric == "L2", tenant=self.table.tenant)
         return found, all(len(each.keys) < depth for each in hits)
 
