@@ -114,6 +114,8 @@ class Server:
             db_name=self.db_name,
             token=self.token or "",
             timeout=timeout,
+            # pymilvus would share one that another Server(...) made, whatever certificates that was told to trust
+            dedicated=True,
             **options,
         )
 
