@@ -152,6 +152,26 @@ class TestBehind:
             with pytest.raises(ValueError, match="no room"):
                 behind.wait()
 
+    def test_what_waits_behind_a_failure_is_dropped_although_the_block_fails_too(self) -> None:
+        begun: list[int] = []
+        may_fail = threading.Event()
+
+        def fail(item: int) -> None:
+            begun.append(item)
+            may_fail.wait()
+            raise ValueError("no room")
+
+        def failing() -> None:
+            with Behind(fail, 2) as behind:
+                behind.hand(1)
+                behind.hand(2)
+                may_fail.set()
+                raise OSError("the block")
+
+        with pytest.raises(OSError, match="the block"):
+            failing()
+        assert begun == [1]
+
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no such signal to itself")
 def test_an_interrupt_while_waiting_to_hand_over_loses_nothing() -> None:

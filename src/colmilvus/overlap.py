@@ -38,7 +38,7 @@ class Behind(Generic[Item]):
     """Hands items to a function that runs in a thread of its own, in order, while at most ``depth`` wait.
 
     A context manager: at its end everything that was handed over is done, also where it ends in an error or an
-    interrupt. What the function raises comes out of a later call, and what waits then is dropped.
+    interrupt. What the function raises comes out of a later call, and what waited when it was raised is dropped.
     """
 
     def __init__(self, work: Callable[[Item], None], depth: int) -> None:
@@ -48,13 +48,22 @@ class Behind(Generic[Item]):
         self._waiting: deque[Future[None]] = deque()
         self._has_failed = False
 
+    def _do(self, item: Item) -> None:
+        if self._has_failed:
+            return
+        try:
+            self._work(item)
+        except BaseException:
+            self._has_failed = True
+            raise
+
     def hand(self, item: Item) -> None:
         """Hand over an item; waits while too many wait already. An interrupt of the waiting loses nothing."""
         try:
             self._settle(self._depth)
         finally:
             if not self._has_failed:
-                self._waiting.append(self._thread.submit(self._work, item))
+                self._waiting.append(self._thread.submit(self._do, item))
 
     def wait(self) -> None:
         """Wait until everything that was handed over is done."""
@@ -72,7 +81,6 @@ class Behind(Generic[Item]):
                 first.result()
             except BaseException:
                 if first.done() and first.exception() is not None:  # else the waiting was interrupted, not the work
-                    self._has_failed = True
                     self._thread.shutdown(wait=False, cancel_futures=True)
                     self._waiting.clear()
                 raise
