@@ -62,10 +62,11 @@ class Contents:
         assert sorted(collection.ids()) == sorted(stored)
         assert rows_of(collection) == sum(map(len, stored.values()))
         for asked in list(stored)[::37]:
-            hits = collection.search(stored[asked], k=5)
+            query = MultiVector(stored[asked].vectors[:3])
+            hits = collection.search(query, k=5)
             assert hits[0].entity == self.held[asked][0]
             for hit in hits:
-                assert hit.score == pytest.approx(maxsim(stored[asked], stored[hit.entity.id]), abs=1e-4)
+                assert hit.score == pytest.approx(maxsim(query, stored[hit.entity.id]), abs=1e-4)
 
 
 def rows_of(collection: Collection) -> int:
@@ -128,7 +129,7 @@ def test_a_server_that_is_killed_during_add_loses_nothing_and_doubles_nothing(mo
         contents.draw(range(100))
         contents.add_to(made)
     with Collection("killed", uri=mortal.uri, timeout=TIMEOUT) as collection:
-        contents.draw(range(50, 400))
+        contents.draw(range(50, 300))
         call = Call(lambda: contents.add_to(collection))
         time.sleep(random.Random(seed).uniform(0.1, 0.5))
         mortal.kill()
@@ -172,8 +173,8 @@ def test_connections_that_are_cut_lose_nothing_and_double_nothing(network: Netwo
     contents.add_to(collection)
     network.cut = 0.04
     failures = 0
-    for turn in range(4):
-        contents.draw(range(30 * turn, 30 * turn + 60))
+    for turn in range(3):
+        contents.draw(range(20 * turn, 20 * turn + 40))
         failures += failed(lambda: contents.add_to(collection), network.uri)
         failures += failed(lambda: search(collection), network.uri)
     network.cut = 0
@@ -186,9 +187,9 @@ def test_connections_that_are_cut_lose_nothing_and_double_nothing(network: Netwo
 def test_a_slow_network_makes_it_slow(network: Network, collection: Collection) -> None:
     network.delay = 0.02
     contents = Contents(8)
-    contents.draw(range(80))
+    contents.draw(range(40))
     contents.add_to(collection)
-    contents.draw(range(40, 100))
+    contents.draw(range(20, 50))
     contents.add_to(collection)
 
     contents.check(collection)
@@ -198,11 +199,11 @@ def test_what_is_swallowed_is_noticed_in_time(network: Network, collection: Coll
     contents = Contents(9)
     contents.draw(range(100))
     contents.add_to(collection)
-    contents.draw(range(50, 400))
+    contents.draw(range(50, 300))
     call = Call(lambda: contents.add_to(collection))
     time.sleep(0.2)
     network.is_silent = True
-    call.wait(2 * TIMEOUT + SLACK)
+    call.wait(3 * TIMEOUT + SLACK)  # who reads and who writes try one after the other to connect anew
     assert isinstance(call.error, ServerError), call.error
     assert failed(lambda: search(collection), network.uri)
     network.is_silent = False
