@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import socket
@@ -15,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 SECONDS = 120.0
-PR_SET_PDEATHSIG = 1
 
 
 class MilvusServer:
@@ -55,7 +53,6 @@ class MilvusServer:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,  # so that what it starts can be ended with it
-                preexec_fn=_end_with_the_tests,
             )
         until = time.monotonic() + SECONDS
         while not _is_well(self._health):
@@ -98,11 +95,6 @@ def running(folder: Path, **settings: Any) -> Iterator[MilvusServer]:
         yield server
     finally:
         server.kill()
-
-
-def _end_with_the_tests() -> None:
-    """Have Linux end this process when the one that started it ends, in whatever way."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _is_well(port: int) -> bool:
