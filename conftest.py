@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -63,13 +64,26 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path | 
         with served(tmp_path / "kb.db", "127.0.0.1", 0, "a token") as uri:
             yield Server(uri, "a token")
     else:
-        server = named() if kind == "named" else Server(request.getfixturevalue("old_milvus").uri)
-        client = server.client(timeout=60)
-        there = set(client.list_collections())
-        yield server
-        for name in set(client.list_collections()) - there:
-            client.drop_collection(name)
-        client.close()
+        with cleared(named() if kind == "named" else Server(request.getfixturevalue("old_milvus").uri)) as server:
+            yield server
+
+
+@pytest.fixture
+def old_uri(old_milvus: MilvusServer) -> Iterator[str]:
+    """The address of a Milvus server without arrays of structs."""
+    with cleared(Server(old_milvus.uri)) as server:
+        yield server.uri
+
+
+@contextmanager
+def cleared(server: Server) -> Iterator[Server]:
+    """The server, of which in the end those collections go that were not there before."""
+    client = server.client(timeout=60)
+    there = set(client.list_collections())
+    yield server
+    for name in set(client.list_collections()) - there:
+        client.drop_collection(name)
+    client.close()
 
 
 def named() -> Server:

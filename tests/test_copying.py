@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
-from pymilvus import MilvusClient
 from typer.testing import CliRunner
 
 from colmilvus import Collection, CopyReport, Entity, MultiVector, Segment
@@ -19,20 +17,10 @@ from colmilvus.embedded import connect
 from colmilvus.errors import CollectionMismatch, DatabaseError, InvalidInput, InvalidVectors, Unsupported
 from colmilvus.images import open_image
 from colmilvus.layouts.layout import Layout
-from tests.milvus_server import MilvusServer
 from tests.words import WordEmbedder
 
 DIM = 6
 RNG = np.random.default_rng(3)
-
-
-@pytest.fixture
-def server(old_milvus: MilvusServer) -> Iterator[str]:
-    yield old_milvus.uri
-    client = MilvusClient(old_milvus.uri)
-    for name in client.list_collections():
-        client.drop_collection(name)
-    client.close()
 
 
 def entities(count: int) -> list[Entity]:
@@ -80,10 +68,10 @@ def answers(collection: Collection) -> list[list[tuple[str, float]]]:
 
 
 class TestThereAndBack:
-    def test_from_a_folder_to_an_old_server_and_back(self, tmp_path: Path, server: str) -> None:
+    def test_from_a_folder_to_an_old_server_and_back(self, tmp_path: Path, old_uri: str) -> None:
         with filled(tmp_path / "a.db") as first:
-            there = first.copy_to(server, images=tmp_path / "pictures", progress=False)
-            with Collection("pages", uri=server, images=tmp_path / "pictures") as middle:
+            there = first.copy_to(old_uri, images=tmp_path / "pictures", progress=False)
+            with Collection("pages", uri=old_uri, images=tmp_path / "pictures") as middle:
                 back = middle.copy_to(tmp_path / "b.db", progress=False)
                 assert contents(middle) == contents(first)
                 assert answers(middle) == answers(first)
@@ -104,7 +92,7 @@ class TestThereAndBack:
                 assert contents(last) == contents(first)
                 assert answers(last) == answers(first)
 
-    def test_segments_in_several_parts(self, tmp_path: Path, server: str) -> None:
+    def test_segments_in_several_parts(self, tmp_path: Path, old_uri: str) -> None:
         def entity(number: int) -> tuple[Entity, MultiVector]:
             owners = np.sort(RNG.integers(0, 5, size=20))
             owners[:5] = range(5)
@@ -114,8 +102,8 @@ class TestThereAndBack:
         given = [entity(number) for number in range(6)]
         with Collection("split", dim=DIM, uri=tmp_path / "a.db", segments=True, capacity=15) as first:
             first.add([each for each, _ in given], vectors=[found for _, found in given], progress=False)
-            first.copy_to(server, progress=False)
-            with Collection("split", uri=server) as middle:
+            first.copy_to(old_uri, progress=False)
+            with Collection("split", uri=old_uri) as middle:
                 assert contents(middle) == contents(first)
                 middle.copy_to(tmp_path / "b.db", progress=False)
             with Collection("split", uri=tmp_path / "b.db") as last:
@@ -203,9 +191,9 @@ class TestCutShort:
 
 
 class TestPictures:
-    def test_a_server_without_a_folder_keeps_none_and_says_so(self, tmp_path: Path, server: str) -> None:
+    def test_a_server_without_a_folder_keeps_none_and_says_so(self, tmp_path: Path, old_uri: str) -> None:
         with filled(tmp_path / "a.db", 7) as first, pytest.warns(UserWarning, match="3 entities have no picture"):
-            report = first.copy_to(server, progress=False)
+            report = first.copy_to(old_uri, progress=False)
 
         assert (report.copied, report.pictures, report.without_picture) == (7, 0, 3)
 
@@ -228,10 +216,10 @@ class TestPictures:
         assert len(found["a.db"]) == 3
         assert found["a.db"] == found["b.db"]
 
-    def test_pictures_that_the_source_was_not_told_of_are_told(self, tmp_path: Path, server: str) -> None:
+    def test_pictures_that_the_source_was_not_told_of_are_told(self, tmp_path: Path, old_uri: str) -> None:
         with filled(tmp_path / "a.db", 4) as first:
-            first.copy_to(server, images=tmp_path / "pictures", progress=False)
-        with Collection("pages", uri=server) as middle, pytest.warns(UserWarning, match="open this collection with"):
+            first.copy_to(old_uri, images=tmp_path / "pictures", progress=False)
+        with Collection("pages", uri=old_uri) as middle, pytest.warns(UserWarning, match="open this collection with"):
             middle.copy_to(tmp_path / "b.db", progress=False)
 
 
@@ -245,12 +233,12 @@ class TestRefused:
         with filled(tmp_path / "a.db", 3) as first, pytest.raises(InvalidInput, match="to itself"):
             first.copy_to(tmp_path / "a.db", progress=False)
 
-    def test_16_bits_where_there_are_none(self, tmp_path: Path, server: str) -> None:
+    def test_16_bits_where_there_are_none(self, tmp_path: Path, old_uri: str) -> None:
         with filled(tmp_path / "a.db", 3, dtype="float16") as first:
             with pytest.raises(Unsupported, match="dtype='float32'"):
-                first.copy_to(server, progress=False)
+                first.copy_to(old_uri, progress=False)
             with pytest.warns(UserWarning, match="picture"):
-                report = first.copy_to(server, dtype="float32", progress=False)
+                report = first.copy_to(old_uri, dtype="float32", progress=False)
             assert report.copied == 3
 
     def test_numbers_that_16_bits_do_not_hold(self, tmp_path: Path) -> None:
@@ -264,15 +252,15 @@ class TestCommand:
     def run(self, *arguments: object) -> Any:
         return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
-    def test_all_collections_there_and_back(self, tmp_path: Path, server: str) -> None:
+    def test_all_collections_there_and_back(self, tmp_path: Path, old_uri: str) -> None:
         with filled(tmp_path / "a.db", 12) as first:
             with Collection("others", dim=3, uri=tmp_path / "a.db") as others:
                 others.add([Entity("x")], vectors=[np.eye(3)], progress=False)
             before = contents(first)
 
-        there = self.run("migrate", tmp_path / "a.db", server, "--images", tmp_path / "pictures")
+        there = self.run("migrate", tmp_path / "a.db", old_uri, "--images", tmp_path / "pictures")
         back = self.run(
-            "migrate", server, tmp_path / "b.db", "--collection", "pages", "--images", tmp_path / "pictures"
+            "migrate", old_uri, tmp_path / "b.db", "--collection", "pages", "--images", tmp_path / "pictures"
         )
 
         assert there.exit_code == 0, there.output

@@ -3,35 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-from pymilvus import MilvusClient
-
 from tests.documents import run_python
-from tests.milvus_server import MilvusServer
 
 ROOT = Path(__file__).parents[1]
 GUIDE = (ROOT / "docs" / "servers.md").read_text(encoding="utf-8")
 
 
-@pytest.fixture
-def server(old_milvus: MilvusServer) -> Iterator[str]:
-    yield old_milvus.uri
-    client = MilvusClient(old_milvus.uri)
-    for name in client.list_collections():
-        client.drop_collection(name)
-    client.close()
-
-
-def test_its_code_runs_from_top_to_bottom(server: str, tmp_path: Path) -> None:
-    done = run_python(GUIDE.replace("http://localhost:19530", server), tmp_path, {})
+def test_its_code_runs_from_top_to_bottom(old_uri: str, tmp_path: Path) -> None:
+    done = run_python(GUIDE.replace("http://localhost:19530", old_uri), tmp_path, {})
 
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
         "[('b', 2.0)]",
-        f"Server(uri='{server}', user='root', db_name='default', ca=None, certificate=None, server_name=None, "
+        f"Server(uri='{old_uri}', user='root', db_name='default', ca=None, certificate=None, server_name=None, "
         "consistency='Strong')",
         "['theirs']",
         "{'acme': 1, 'other': 1}",

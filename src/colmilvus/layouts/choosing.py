@@ -56,13 +56,14 @@ def create_layout(table: Table, spec: CollectionSpec, wanted: LayoutName | None)
     """
     if wanted == "flat":
         return FlatLayout.create(table, spec)
-    fault = None if table.is_embedded else _merges_wrong(table) or _lacks(table, spec)
+    merges_wrong = None if table.is_embedded else _merges_wrong(table)
+    fault = merges_wrong or (None if table.is_embedded else _lacks(table, spec))
     if fault is None:
         StructArrayLayout.make(table, spec)
         return StructArrayLayout.open(table, spec)
     if wanted == "struct_array":
         raise Unsupported(f"layout='struct_array' cannot be had: {fault}; leave layout= out, or take layout='flat'")
-    if _merges_wrong(table):
+    if merges_wrong:
         warn(f"collection {table.name!r} gets flat rows: {fault}; use Milvus 2.6.8 or later")
     return FlatLayout.create(table, spec)
 

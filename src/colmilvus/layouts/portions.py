@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
-__all__ = ["ANSWER_BYTES", "IDS", "MOST_ROWS", "REQUEST_BYTES", "batches", "depth_for", "weighed", "within"]
+__all__ = ["ANSWER_BYTES", "IDS", "MOST_ROWS", "REQUEST_BYTES", "batches", "weighed", "within"]
 
 REQUEST_BYTES = 8 << 20
 """Bytes of vectors in one request, of which several copies are made; a server takes 64 MiB in all."""
@@ -17,16 +17,8 @@ IDS = 200
 """Entities read in one request: with the longest text and metadata they stay below the 100 MiB of an answer."""
 MOST_ROWS = 16_384
 """Most rows that Milvus gives for one query vector (``quotaAndLimits.limits.topK``)."""
-DEPTH = 100
-"""Vectors that each query vector finds for each entity that is asked for: pages have many vectors nearly alike."""
-LEAST_DEPTH = 1_000
 
 Item = TypeVar("Item")
-
-
-def depth_for(entities: int) -> int:
-    """How many vectors each query vector is to find, so that so many entities are well chosen."""
-    return min(MOST_ROWS, max(LEAST_DEPTH, DEPTH * entities))
 
 
 def batches(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
