@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -51,3 +52,21 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         getattr(encoders, f"build_{name}")(folder)
 
     return _Folders(tmp_path_factory.mktemp("encoders"), build)
+
+
+@pytest.fixture(scope="session")
+def object_store() -> Iterator[str]:
+    """The address of an object store."""
+    from tests.object_store import running_store
+
+    with running_store() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def bucket(object_store: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The address of an empty bucket, which fsspec reaches."""
+    from tests.object_store import made_bucket, told_to_fsspec
+
+    told_to_fsspec(object_store, monkeypatch)
+    return made_bucket(uuid4().hex)

@@ -1,19 +1,16 @@
 from __future__ import annotations
 
 import io
-import subprocess
-import sys
-import threading
 import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image, TiffImagePlugin
+from PIL import Image
 
 from colmilvus.errors import InvalidInput, UnreadableFile
-from colmilvus.images import ImageStore, count_frames, image_key, open_frame, open_image
+from colmilvus.images import count_frames, image_key, open_frame, open_image
 
 RED, GREEN, BLUE, WHITE, BLACK = (255, 0, 0), (0, 128, 0), (0, 0, 255), (255, 255, 255), (0, 0, 0)
 
@@ -195,118 +192,3 @@ def test_keys_tell_pictures_apart_by_content(tmp_path: Path) -> None:
     assert (image_key(lazy), lazy.times) == ("the key", 0)
     with pytest.raises(UnreadableFile, match="gone"):
         image_key(tmp_path / "gone")
-
-
-def test_a_stored_picture_is_there_under_its_reference(tmp_path: Path) -> None:
-    store = ImageStore(tmp_path / "images")
-    reference = store.put(two_colours())
-    kept = open_image(store.path(reference))
-    assert kept.size == (40, 20)
-    assert np.abs(np.asarray(kept, dtype=int) - np.asarray(two_colours(), dtype=int)).max() < 40
-    assert "\\" not in reference
-    assert not Path(reference).is_absolute()
-
-
-def test_small_print_stays_legible(tmp_path: Path) -> None:
-    rows, columns = np.mgrid[0:200, 0:300]
-    lines = np.where((rows // 2 + columns // 2) % 2, 0, 255).astype(np.uint8)  # strokes of two pixels
-    store = ImageStore(tmp_path)
-    kept = np.asarray(open_image(store.path(store.put(Image.fromarray(lines)))).convert("L"), dtype=float)
-    assert np.array_equal(kept > 127, lines > 127)
-
-
-def test_the_same_picture_is_drawn_and_written_once(tmp_path: Path) -> None:
-    store, lazy = ImageStore(tmp_path), Drawn("page 1", RED)
-    first, second = store.put(lazy), store.put(lazy)
-    other = ImageStore(tmp_path).put(Drawn("page 2", RED))
-    assert first == second != other
-    assert lazy.times == 1
-    assert sorted(store.references()) == sorted([first, other])
-
-
-def test_discarding_frees_the_file_and_forgives_what_is_gone(tmp_path: Path) -> None:
-    store = ImageStore(tmp_path)
-    red, blue = store.put(Image.new("RGB", (4, 4), RED)), store.put(Image.new("RGB", (4, 4), BLUE))
-    store.discard([red, red])
-    assert not store.path(red).exists()
-    assert list(store.references()) == [blue]
-    assert store.put(Image.new("RGB", (4, 4), RED)) == red
-
-
-def test_a_store_that_was_never_written_is_empty(tmp_path: Path) -> None:
-    assert list(ImageStore(tmp_path / "nowhere").references()) == []
-
-
-@pytest.mark.parametrize("reference", ["../secret.jpg", "/etc/passwd", "", "ab/cd.jpg", "ab/" + "cd" * 20 + ".jpg"])
-def test_a_reference_cannot_lead_out_of_the_store(tmp_path: Path, reference: str) -> None:
-    store = ImageStore(tmp_path)
-    with pytest.raises(InvalidInput, match="reference"):
-        store.path(reference)
-    with pytest.raises(InvalidInput, match="reference"):
-        store.discard([reference])
-
-
-def test_an_unreadable_picture_leaves_nothing_behind(tmp_path: Path) -> None:
-    store = ImageStore(tmp_path / "images")
-    with pytest.raises(UnreadableFile):
-        store.put(b"no picture")
-    assert not list(tmp_path.rglob("*.*"))
-
-
-def test_threads_that_put_the_same_pictures_agree(tmp_path: Path) -> None:
-    store = ImageStore(tmp_path)
-    pictures = [Image.new("RGB", (50, 50), (shade, 0, 0)) for shade in range(0, 200, 20)]
-    kept: list[list[str]] = []
-
-    def put_all() -> None:
-        kept.append([store.put(picture) for picture in pictures])
-
-    threads = [threading.Thread(target=put_all) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(kept) == 6
-    assert all(references == kept[0] for references in kept)
-    assert sorted(store.references()) == sorted(kept[0])
-    assert [open_image(store.path(reference)).size for reference in kept[0]] == [(50, 50)] * 10
-    assert not list(tmp_path.rglob("*.part"))
-
-
-def test_pillows_own_limits_are_left_as_they_are(tmp_path: Path) -> None:
-    before = Image.MAX_IMAGE_PIXELS
-    store = ImageStore(tmp_path)
-    store.put(two_colours())
-    with pytest.raises(UnreadableFile):
-        store.put(bomb(50_000, 50_000))
-    assert before == Image.MAX_IMAGE_PIXELS
-    assert TiffImagePlugin.READ_LIBTIFF is False
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit of this kind on files")
-def test_a_picture_of_which_the_disk_takes_only_a_part_is_not_kept(tmp_path: Path) -> None:
-    code = """
-import resource, signal, sys
-from PIL import Image
-from colmilvus.images import ImageStore
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (5000, resource.RLIM_INFINITY))
-try:
-    ImageStore(sys.argv[1]).put(Image.effect_noise((200, 200), 90).convert("RGB"))
-except OSError as error:
-    print(error)
-"""
-    done = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=True)
-
-    assert "took only a part of a picture" in done.stdout or "File too large" in done.stdout
-    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
-
-
-def test_a_kept_picture_that_is_put_again_keeps_its_reference(tmp_path: Path) -> None:
-    store = ImageStore(tmp_path / "kept")
-    path = store.path(store.put(Image.new("RGB", (9, 9), "red")))
-    other = ImageStore(tmp_path / "other")
-
-    assert store.put(path) == store.put(str(path)) == store.reference(path)
-    assert list(store.references()) == [store.reference(path)]
-    assert other.put(path) != store.reference(path)

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -166,7 +167,7 @@ def test_what_another_process_is_storing_is_left_to_it_until_it_ends(database: P
     being_stored = folder / "aa" / f"aa{'0' * 38}.jpg"
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
         note = folder / "unfinished-1.json"
-        note.write_text(json.dumps([f"{socket.gethostname()} {other.pid}", [f"aa/{being_stored.name}"]]))
+        note.write_text(json.dumps([f"{socket.gethostname()} {other.pid}", [f"aa/{being_stored.name}"], time.time()]))
         being_stored.parent.mkdir(exist_ok=True)
         being_stored.write_bytes(kept.read_bytes())
         with Collection("c", words, uri=database):

@@ -17,7 +17,7 @@ from colmilvus.copying import CopyReport, copy_entities
 from colmilvus.embedder import Embedder
 from colmilvus.entity import DType, Metric
 from colmilvus.errors import CollectionMismatch, InvalidInput, warn
-from colmilvus.images import ImageStore
+from colmilvus.image_store import ImageStore, place_below
 from colmilvus.layouts.choosing import LayoutName
 from colmilvus.layouts.foreign import Names
 from colmilvus.layouts.layout import Layout
@@ -39,8 +39,9 @@ class Collection(Writing):
     columns), ``analyzer`` (for searches of the text: a language, such as "korean", or Milvus's parameters),
     ``tenant_field``, ``index`` and ``dtype`` are fixed: with "float16" every number is rounded to the nearest one of 16
     bits, and vectors take half the space. Without an embedder, vectors are passed in ready, and ``dim`` and ``metric``
-    say what they are. ``images`` is the folder for pictures where ``uri`` is a server; the embedded engine keeps them
-    inside.
+    say what they are. ``images`` is where pictures are kept if ``uri`` is a server, a folder or the address of one in
+    an object store, such as "s3://bucket/pages" (with fsspec's keys and settings, and its package for that store); the
+    embedded engine keeps them inside.
 
     ``layout`` is "struct_array", a row an entity, or "flat", a row a vector, for servers that can do no better; if not
     given it is what the server can do. ``index`` says how a server indexes the vectors, such as
@@ -144,8 +145,9 @@ class Collection(Writing):
         self.uri = connection.shown
         self._connection = connection
         try:
+            named = place_below(images, name) if images else None
             self._layout = layout()
-            self._store = self._store_of(self._layout, *connection.pictures(name, images))
+            self._store = self._store_of(self._layout, connection.pictures(name) or named)
         except BaseException:
             connection.close()
             raise
@@ -163,10 +165,10 @@ class Collection(Writing):
         table = Table(connection, name, search_params)
         self._begin(name, embedder, connection, lambda: open_or_create(table, told, layout), images)
 
-    def _store_of(self, layout: Layout, pictures: Path | None, place: str) -> EntityStore:
+    def _store_of(self, layout: Layout, pictures: str | Path | None) -> EntityStore:
         folder = self._connection.folder
         kept = ImageStore(pictures, lambda: folder is not None and outlives_power(folder)) if pictures else None
-        return EntityStore(layout, kept, place)
+        return EntityStore(layout, kept, self._connection.place(self.name))
 
     def for_tenant(self, name: str) -> Collection:
         """What one tenant has in this collection: it reads and writes nothing else, whatever filters and ids say.
@@ -196,7 +198,7 @@ class Collection(Writing):
 
     @property
     def keeps_images(self) -> bool:
-        """Whether pictures are kept: always by the embedded engine, for a server where ``images`` names a folder."""
+        """Whether pictures are kept: always by the embedded engine, for a server where ``images`` names a place."""
         return self._store.keeps_images
 
     def copy_to(
@@ -216,7 +218,7 @@ class Collection(Writing):
         The collection is made as this one was, under the same name if none is given, with ``images``, ``layout`` and
         ``dtype`` as they may differ; one that is there has to be alike. What is there already is left, so that a copy
         that was cut short goes on; what was written is read back, and compared number by number. ``progress`` is that
-        of ``add``. A server keeps pictures where ``images`` names a folder; else they stay behind, with a warning.
+        of ``add``. A server keeps pictures where ``images`` says; else they stay behind, with a warning.
 
         Raises CollectionMismatch where the target is not alike, DatabaseError where what is read back is something
         else, or this collection changed meanwhile.
@@ -231,7 +233,7 @@ class Collection(Writing):
         with target:
             report = self._copied_to(target, sys.stderr.isatty() if progress is None else progress)
         if report.without_picture:
-            advice = "images= names a folder to keep them in"
+            advice = "images= names a folder or an object store to keep them in"
             if target.keeps_images:
                 advice = (
                     "their files are gone" if self.keeps_images else "open this collection with images= to have them"

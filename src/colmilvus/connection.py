@@ -143,13 +143,17 @@ class Connection:
         if self.is_own:
             self.client.close()
 
-    def pictures(self, name: str, images: str | Path | None) -> tuple[Path | None, str]:
-        """The folder of a collection's pictures, absolute, if it keeps any, and what tells it from all others."""
-        if self.folder is None:
-            return Path(images).absolute() / name if images else None, f"{self.shown} {name}"
-        # absolute, because the paths of pictures travel with hits to other working directories
-        pictures = self.folder.absolute() / "images" / name
-        return pictures, os.path.realpath(pictures)
+    def pictures(self, name: str) -> Path | None:
+        """The folder of a collection's pictures, where the database is a folder.
+
+        It is absolute, because the paths of pictures travel with hits to other working directories.
+        """
+        return None if self.folder is None else self.folder.absolute() / "images" / name
+
+    def place(self, name: str) -> str:
+        """What tells a collection from all others, in whatever way the path of the database was written."""
+        pictures = self.pictures(name)
+        return f"{self.shown} {name}" if pictures is None else os.path.realpath(pictures)
 
 
 def connect(

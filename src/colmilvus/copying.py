@@ -89,7 +89,7 @@ def _portion(
         check_entity(replace(record.entity, image=None), target.layout.spec)
         check_vectors(record.entity, record.vectors, target.layout.spec)
     if records:
-        target.put(records, source.picture)
+        target.put(records, source)
         written = {name: expected[name] for name in missing}
         wrong = sorted(written.keys() - _same(written, target, target.layout.stored(missing), held))
         if wrong:
@@ -106,7 +106,7 @@ def _expected(content: Content, source: EntityStore, target: EntityStore) -> Con
     """What the target is to hold: of a picture the reference, if it keeps pictures and the file is there."""
     entity, vectors = content
     reference = entity.image if isinstance(entity.image, str) else None
-    keeps = target.keeps_images and reference is not None and source.picture(reference) is not None
+    keeps = target.keeps_images and reference is not None and source.has_picture(reference)
     told = f"entity {entity.id[:80]!r}"
     return replace(entity, image=reference if keeps else None), rounded(vectors, target.layout.spec.dtype, told)
 
@@ -120,7 +120,7 @@ def _same(
     return {
         name
         for name, content in found.items()
-        if _equal(content, expected[name]) and (content[0].image is None or target.picture(str(content[0].image)))
+        if _equal(content, expected[name]) and (content[0].image is None or target.has_picture(str(content[0].image)))
     }
 
 

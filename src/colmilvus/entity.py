@@ -35,7 +35,8 @@ class LazyImage(Protocol):
 
 
 ImageLike: TypeAlias = Union["Image.Image", bytes, str, "PathLike[str]", LazyImage]
-"""A picture: open, encoded in bytes, in a file, or drawn on demand. A collection gives it back as a file's path."""
+"""A picture: open, encoded in bytes, in a file, or drawn on demand. A collection gives back a file's path, or
+from an object store a LazyImage whose ``str`` is its address."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,21 +1,17 @@
-"""Pictures: opened as a reader sees them, known by their content, and kept as files in one folder."""
+"""Pictures: opened as a reader sees them, and known by their content."""
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import math
 import os
 import re
-import shutil
-import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from os import PathLike
 from pathlib import Path
 from typing import TypeAlias
-from uuid import uuid4
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -24,7 +20,8 @@ from colmilvus.entity import ImageLike, LazyImage
 from colmilvus.errors import InvalidInput, UnreadableFile
 
 __all__ = [
-    "ImageStore",
+    "QUALITY",
+    "REFERENCE",
     "count_frames",
     "fitting_scale",
     "image_key",
@@ -41,9 +38,12 @@ READ_PIXELS = 80_000_000  # a larger picture is not decoded; below the size at w
 PICTURE_PIXELS = 16_000_000  # what is handed on has at most so many: A4 at 400 dpi, 48 MB as RGB
 PICTURE_EDGE = 16_384  # pixels; JPEG ends at 65,535
 FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")  # no EPS: it starts Ghostscript
-END_OF_JPEG = b"\xff\xd9"
 REFERENCE = re.compile(r"([0-9a-f]{2})/(\1[0-9a-f]{38})\.jpg")
+"""What a picture is kept under, below the place where pictures are kept."""
+KEPT = "kept:"
+"""What the key of a picture begins with that is known by the reference under which it is kept."""
 QUALITY = 90
+"""Of the JPEG that pictures are kept in, and handed to models in."""
 
 
 def open_image(image: ImageLike) -> Image.Image:
@@ -115,130 +115,17 @@ def jpeg(image: ImageLike, pixels: int, *, subsampling: int = 0) -> bytes:
 
 
 def reference_of(image: ImageLike) -> str:
-    """The reference, a path in the folder of a store, that a picture is kept under wherever it is kept."""
-    digest = hashlib.sha256(image_key(image).encode()).hexdigest()[:40]
+    """The reference, a path below the place of a store, that a picture is kept under wherever it is kept."""
+    key = image_key(image)
+    if key.startswith(KEPT) and REFERENCE.fullmatch(key[len(KEPT) :]):
+        return key[len(KEPT) :]
+    digest = hashlib.sha256(key.encode()).hexdigest()[:40]
     return f"{digest[:2]}/{digest}.jpg"
 
 
 def is_kept(path: str | PathLike[str]) -> bool:
     """Whether a path is that of a picture which a collection keeps, by the name that it has there."""
     return bool(REFERENCE.fullmatch("/".join(Path(path).parts[-2:])))
-
-
-class ImageStore:
-    """Pictures as files in one folder, each under a reference that its content gives.
-
-    ``put`` keeps JPEG of quality 90 without chroma subsampling: small print stays sharp, and a page at 150 dpi takes
-    about 10 ms and half a megabyte. Safe to be used by several threads and processes; only ``discard`` has to be kept
-    from running beside a ``put`` of the same picture.
-    """
-
-    def __init__(self, folder: str | PathLike[str], outlives_power: Callable[[], bool] = lambda: False) -> None:
-        """``outlives_power`` says whether a picture is to be on the disk before ``put`` returns."""
-        self.folder = Path(folder)
-        self._above: tuple[Path, ...] = (self.folder.parent, self.folder.parent.parent)
-        self._outlives_power = outlives_power
-
-    def within(self, name: str) -> ImageStore:
-        """A store of its own inside this one's folder."""
-        inner = ImageStore(self.folder / "tenants" / name, self._outlives_power)
-        inner._above = (inner.folder.parent, self.folder, *self._above)
-        return inner
-
-    def reference(self, image: ImageLike) -> str:
-        """The reference that a picture is, or would be, kept under."""
-        return self._own(image) or reference_of(image)
-
-    def put(self, image: ImageLike) -> str:
-        """Keep a picture and return its reference; one that is kept already is neither drawn nor written again."""
-        reference = self.reference(image)
-        target = self.path(reference)
-        if not target.exists():
-            picture = open_image(image)
-            with _written_whole(target) as temporary:
-                with temporary.open("xb") as file:  # not into memory: only then other threads run meanwhile
-                    picture.save(file, "JPEG", quality=QUALITY, subsampling=0)
-                _check_whole(temporary)
-        if self._outlives_power():
-            self._sync(target)
-        return reference
-
-    def adopt(self, reference: str, file: Path) -> None:
-        """Keep a copy of another store's picture, as it is."""
-        target = self.path(reference)
-        if not target.exists():
-            with _written_whole(target) as temporary:
-                shutil.copyfile(file, temporary)
-                _check_whole(temporary)
-        if self._outlives_power():
-            self._sync(target)
-
-    def _sync(self, target: Path) -> None:
-        """Have a picture on the disk, and the names of the folders that lead to it."""
-        for path in (target, target.parent, self.folder, *self._above):
-            if path.is_dir() and os.name == "nt":
-                continue  # Windows keeps names without being asked, and cannot be
-            descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-
-    def _own(self, image: ImageLike) -> str | None:
-        """The reference of a picture that lies here already, by its path."""
-        if not isinstance(image, str | PathLike):
-            return None
-        with suppress(OSError, ValueError):  # not below this folder, or no path at all
-            reference = Path(image).absolute().relative_to(self.folder.absolute()).as_posix()
-            if REFERENCE.fullmatch(reference) and Path(image).is_file():
-                return reference
-        return None
-
-    def path(self, reference: str) -> Path:
-        """Where the picture of a reference lies. Raises InvalidInput for what is no reference of this store."""
-        if not REFERENCE.fullmatch(reference):
-            raise InvalidInput(f"{reference!r} is no reference to a kept picture; one looks like 'ab/ab...9f.jpg'")
-        return self.folder / reference
-
-    def discard(self, references: Iterable[str]) -> None:
-        """Remove these pictures; those that are not there need no removing."""
-        for reference in references:
-            self.path(reference).unlink(missing_ok=True)
-
-    def remove_unfinished(self, seconds: float) -> None:
-        """Remove what was being written, by a process that was killed, longer ago than so many seconds."""
-        for path in self.folder.glob("??/.*.part"):
-            with suppress(OSError):  # a folder that may only be read, or somebody else was faster
-                if time.time() - path.stat().st_mtime > seconds:
-                    path.unlink()
-
-    def references(self) -> Iterator[str]:
-        """The references of all pictures that are kept, in order."""
-        for path in sorted(self.folder.glob("??/*.jpg")):
-            reference = path.relative_to(self.folder).as_posix()
-            if REFERENCE.fullmatch(reference):
-                yield reference
-
-
-@contextmanager
-def _written_whole(target: Path) -> Iterator[Path]:
-    """Another path beside it, from where the file is moved when it is whole."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{uuid4().hex}.part")
-    try:
-        yield temporary
-        temporary.replace(target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def _check_whole(jpeg: Path) -> None:
-    """Raise OSError where the end is missing: Pillow does not notice when a disk takes only a part of it."""
-    with jpeg.open("rb") as file:
-        file.seek(-min(2, jpeg.stat().st_size), os.SEEK_END)
-        if file.read() != END_OF_JPEG:
-            raise OSError(errno.ENOSPC, "the disk took only a part of a picture", str(jpeg.parent))
 
 
 def _lazy(image: object) -> LazyImage:

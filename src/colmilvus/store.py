@@ -1,18 +1,16 @@
-"""Entities with their pictures: the rows in Milvus, the pictures in a folder, and no picture that no row names."""
+"""Entities with their pictures: rows in Milvus, pictures in an ImageStore, and no picture that no row names."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-import shutil
 import socket
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 from uuid import uuid4
 from weakref import WeakValueDictionary
 
@@ -21,7 +19,7 @@ from colmilvus.entity import Entity, ImageLike, MultiVector
 from colmilvus.errors import ColmilvusError, DatabaseError, InvalidInput, UnreadableFile
 from colmilvus.forks import Lock
 from colmilvus.gathering import merged, merged_vectors, without
-from colmilvus.images import ImageStore
+from colmilvus.image_store import ImageStore
 from colmilvus.layouts.layout import Layout, Stored
 from colmilvus.layouts.rows import Record
 
@@ -98,26 +96,24 @@ class EntityStore:
         gone = [(change.entity, DatabaseError(GONE)) for change in drawn if change.entity.id not in written]
         return stored, [*unreadable, *gone]
 
-    def put(self, records: Sequence[Record], picture: Callable[[str], Path | None]) -> None:
-        """Store records as they are, in place of what is held under their ids; their pictures are references.
+    def put(self, records: Sequence[Record], source: EntityStore) -> None:
+        """Store records as they are, in place of what is held under their ids, with the pictures of ``source``.
 
-        ``picture`` says where the file of a reference lies.
+        Their pictures are references to what that has.
         """
         with self._held:
             stored = self.layout.stored([record.entity.id for record in records])
             wanted = {record.entity.image for record in records if isinstance(record.entity.image, str)}
             with self._freeing({*wanted, *(before.image for before in stored.values())}) as named:
                 for reference in wanted:
-                    file = picture(reference)
-                    if self._images is not None and file is not None:
-                        self._images.adopt(reference, file)
+                    if self._images is not None and source._images is not None:
+                        self._images.adopt(reference, source._images)
                 self.layout.write(records, stored)
                 named.update(wanted)
 
-    def picture(self, reference: str) -> Path | None:
-        """The file of a reference; None where pictures are not kept, and where it has disappeared."""
-        path = None if self._images is None else self._images.path(reference)
-        return path if path is not None and path.exists() else None
+    def has_picture(self, reference: str) -> bool:
+        """Whether pictures are kept, and the one of this reference has not disappeared."""
+        return self._images is not None and self._images.has(reference)
 
     def _records(self, changes: Sequence[Change], stored: Mapping[str, Stored]) -> Iterator[Record]:
         """The changes as they are to lie in rows, each with what is held of its entity and stays."""
@@ -188,8 +184,8 @@ class EntityStore:
         """Remove the collection with all its pictures."""
         with self._held:
             self.layout.drop()
-            if self._images is not None and self._images.folder.is_dir():
-                shutil.rmtree(self._images.folder)
+            if self._images is not None:
+                self._images.remove_all()
 
     def reference(self, image: ImageLike | None) -> str | None:
         """The reference that a picture is, or would be, kept under; None where there is none, or none is kept."""
@@ -201,19 +197,19 @@ class EntityStore:
 
     def will_draw(self, image: ImageLike) -> bool:
         """Whether a picture has to be drawn to be kept: where pictures are kept, and this one is not yet."""
-        return self._images is not None and not self._images.path(self._images.reference(image)).exists()
+        return self._images is not None and not self._images.has(self._images.reference(image))
 
     def lacks_picture(self, entity: Entity, stored: Stored) -> bool:
         """Whether the entity has a picture, pictures are kept, and this one is not, or has disappeared."""
         if entity.image is None or self._images is None:
             return False
-        return not stored.image or not self._images.path(stored.image).exists()
+        return not stored.image or not self._images.has(stored.image)
 
     def hydrated(self, entity: Entity) -> Entity:
-        """The entity with its picture as a path, None where pictures are not kept."""
+        """The entity with its picture as it is handed out, None where pictures are not kept."""
         if self._images is None or not isinstance(entity.image, str):
             return replace(entity, image=None)
-        return replace(entity, image=self._images.path(entity.image))
+        return replace(entity, image=self._images.picture(entity.image))
 
     def _referring(
         self, changes: Sequence[Change]
@@ -254,12 +250,11 @@ class EntityStore:
         if self._images is None or not references:
             yield named
             return
-        note = self._images.folder / f"unfinished-{uuid4().hex}.json"
-        note.parent.mkdir(parents=True, exist_ok=True)
-        note.write_text(json.dumps([_owner(), references]))
+        note = f"unfinished-{uuid4().hex}.json"
+        self._images.leave_note(note, json.dumps([_owner(), references, time.time()]))
         yield named
         self._free([reference for reference in references if reference not in named])
-        note.unlink(missing_ok=True)
+        self._images.remove_note(note)
 
     def _free(self, references: Sequence[str]) -> None:
         if self._images is not None and references:
@@ -269,19 +264,20 @@ class EntityStore:
         if self._images is None:
             return
         with self._held:
-            for note in self._images.folder.glob("unfinished-*.json"):
-                with suppress(OSError):  # a folder that may only be read, or somebody else was faster
-                    self._finish(note)
+            for note, text in self._images.notes():
+                if note.startswith("unfinished-"):
+                    with suppress(OSError):  # where pictures may only be read, nothing is freed
+                        self._finish(self._images, note, text)
             self._images.remove_unfinished(ABANDONED)
 
-    def _finish(self, note: Path) -> None:
+    def _finish(self, images: ImageStore, note: str, text: str) -> None:
         try:
-            owner, references = json.loads(note.read_text())
-        except ValueError:  # cut short while it was written, so before anything that it announces
-            owner, references = _owner(), []
-        if owner == _owner() or _has_ended(owner) or time.time() - note.stat().st_mtime > ABANDONED:
+            owner, references, began = json.loads(text)
+        except ValueError:  # damaged
+            owner, references, began = _owner(), [], 0.0
+        if owner == _owner() or _has_ended(owner) or time.time() - began > ABANDONED:
             self._free(references)
-            note.unlink(missing_ok=True)
+            images.remove_note(note)
 
 
 def _owner() -> str:

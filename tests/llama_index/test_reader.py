@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fsspec.implementations.memory import MemoryFileSystem  # type: ignore[import-untyped]
+from fsspec.implementations.memory import MemoryFileSystem
 from llama_index.core import SimpleDirectoryReader
 from llama_index.core.base.llms.types import ImageBlock, TextBlock
 from llama_index.core.ingestion import DocstoreStrategy, IngestionCache, IngestionPipeline

@@ -242,7 +242,7 @@ def migrate(
     ] = None,
     images: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(metavar="FOLDER", help="Where the pictures of a server's collections are."),
+        typer.Option(metavar="FOLDER|URL", help="Where the pictures of a server's collections are."),
     ] = None,
     layout: Annotated[
         Optional[str],  # noqa: UP045

@@ -84,7 +84,8 @@ colmilvus migrate http://localhost:19530 laptop.db --images pictures/ --collecti
 
 FROM and TO are folders or addresses of Milvus servers. What TO holds already is left, so the same command goes on after
 Ctrl-C or a fault; all that is written is read back and compared number by number. A server keeps no pictures: --images
-names the folder where those of the server's collections are, or go to, and which images= names where they are opened.
+names the folder, or the address in an object store such as s3://bucket/pages, where those of the server's collections
+are, or go to, and which images= names where they are opened.
 
 A server's token is read from COLMILVUS_TOKEN; for TO from COLMILVUS_TO_TOKEN, if that is there.
 

@@ -11,7 +11,6 @@ import hashlib
 import json
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
-from os import PathLike
 from pathlib import Path
 
 import numpy as np
@@ -100,7 +99,7 @@ class RecallingEmbedder(WrappedEmbedder):
 def _rows(entity: Entity, vectors: MultiVector, segments: set[str] | None) -> Iterator[tuple[str, NDArray[np.float32]]]:
     """The vectors of an entity, or of those of its segments, under what they are known by."""
     if not entity.segments or vectors.segments is None:
-        kept = Path(entity.image).name if isinstance(entity.image, PathLike) else ""
+        kept = "" if entity.image is None else Path(str(entity.image)).name  # as a collection gives it back
         yield _key(entity, None, kept), vectors.vectors
         return
     for index, segment in enumerate(entity.segments):

@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -29,7 +30,15 @@ from pydantic import Field
 
 from colmilvus.entity import Entity, ImageLike, Segment
 from colmilvus.errors import InvalidEntity, InvalidInput, warn
-from colmilvus.llama_index.pictures import is_of_page, page_document, picture_block, picture_of, places
+from colmilvus.image_store import StoredImage, stored_image
+from colmilvus.llama_index.pictures import (
+    is_of_page,
+    page_document,
+    picture_block,
+    picture_fields,
+    picture_of,
+    places,
+)
 
 if TYPE_CHECKING:
     from llama_index.core.base.llms.types import BaseContentBlock
@@ -68,7 +77,9 @@ class Pictures:
 
 
 class PageNode(ImageNode):
-    """A page with its text and, in the file at ``image_path``, its picture; both reach a model that sees.
+    """A page with its text and its picture, in the file at ``image_path``; both reach a model that sees.
+
+    A picture that is kept in an object store is at ``image_url``, and is fetched when somebody looks at it.
 
     LlamaIndex's own ImageNode hands over its picture and drops its text. Wherever LlamaIndex asks for text alone, this
     is a TextNode; where it asks for pictures, an ImageNode, and its JSON reads as one. ``segments`` are those that were
@@ -76,6 +87,14 @@ class PageNode(ImageNode):
     """
 
     segments: list[NodeWithScore] = Field(default_factory=list, exclude=True)
+
+    def resolve_image(self) -> str | BytesIO:
+        """The picture: the path of its file, or what lies at its address."""
+        stored = stored_image(self.image_url or "")
+        if stored is None:
+            resolved: str | BytesIO = super().resolve_image()
+            return resolved
+        return BytesIO(stored.read())
 
     def get_content_blocks(self, metadata_mode: MetadataMode = MetadataMode.NONE) -> list[BaseContentBlock]:
         """The metadata and the text, each unless it is blank (models refuse blank blocks), then the picture."""
@@ -227,25 +246,25 @@ def _node(
 ) -> BaseNode:
     kind = KINDS[told["kind"]]
     fields: dict[str, Any] = {**told.get("fields", {}), "id_": id, "metadata": metadata}
-    path = None if image is None else str(image)
     if issubclass(kind, Node):
-        fields |= _read_resources(fields, text, path)
+        fields |= _read_resources(fields, text, image)
     else:
         fields["text"] = text
-        if path is not None:
-            fields |= {"image_path": path, "image_mimetype": "image/jpeg"}
+        if image is not None:
+            fields = {**picture_fields(image), **fields, "image_mimetype": "image/jpeg"}
         if kind is PageNode and document and "relationships" not in fields:
             fields["relationships"] = {NodeRelationship.SOURCE: RelatedNodeInfo(node_id=document)}
     return kind.from_dict(fields) if kind is IndexNode else kind(**fields)
 
 
-def _read_resources(fields: Mapping[str, Any], text: str, path: str | None) -> dict[str, Any]:
+def _read_resources(fields: Mapping[str, Any], text: str, image: ImageLike | None) -> dict[str, Any]:
     read: dict[str, Any] = {}
     if (written := fields.get("text_resource")) is not None:
         read["text_resource"] = MediaResource(**{"text": text, **written})
-    if path is not None:
-        kept = {"path": Path(path), "mimetype": "image/jpeg"}
-        read["image_resource"] = MediaResource(**{**fields.get("image_resource", {}), **kept})
+    if image is not None:
+        kept: dict[str, Any] = {"url": image.url} if isinstance(image, StoredImage) else {"path": Path(str(image))}
+        told = {**kept, **fields.get("image_resource", {}), "mimetype": "image/jpeg"}
+        read["image_resource"] = MediaResource(**told)
     return read
 
 
@@ -254,7 +273,7 @@ def _plain(entity: Entity) -> TextNode:
     fields["excluded_embed_metadata_keys"] = list(entity.metadata)  # the text alone was embedded
     if entity.document:
         fields["relationships"] = {NodeRelationship.SOURCE: RelatedNodeInfo(node_id=entity.document)}
-    return TextNode(**fields) if entity.image is None else PageNode(**fields, image_path=str(entity.image))
+    return TextNode(**fields) if entity.image is None else PageNode(**fields, **picture_fields(entity.image))
 
 
 def is_whole(entity: Entity) -> bool:

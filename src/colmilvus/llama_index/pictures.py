@@ -5,6 +5,7 @@ from __future__ import annotations
 from base64 import b64decode
 from binascii import Error as Base64Error
 from pathlib import Path
+from typing import Any
 
 import requests
 from llama_index.core.base.llms.types import ImageBlock
@@ -13,11 +14,12 @@ from pydantic import AnyUrl
 
 from colmilvus.entity import ImageLike
 from colmilvus.errors import UnreadableFile
+from colmilvus.image_store import StoredImage
 from colmilvus.images import jpeg
 from colmilvus.passages import PIXELS
 from colmilvus.pdf import named_picture, page_image
 
-__all__ = ["has_picture", "is_of_page", "page_document", "picture_block", "picture_of", "places"]
+__all__ = ["has_picture", "is_of_page", "page_document", "picture_block", "picture_fields", "picture_of", "places"]
 
 SECONDS = 60
 """How long an address may take to answer, as LlamaIndex has it."""
@@ -36,6 +38,11 @@ def picture_of(node: BaseNode, *, fetched: bool) -> ImageLike | None:
     if not url:
         return None
     return named_picture(url) or (_fetched(url) if fetched else None)
+
+
+def picture_fields(image: ImageLike) -> dict[str, Any]:
+    """Where LlamaIndex has a kept picture: the path of a file, or an address."""
+    return {"image_url" if isinstance(image, StoredImage) else "image_path": str(image)}
 
 
 def has_picture(node: BaseNode) -> bool:

@@ -16,6 +16,7 @@ from colmilvus.errors import InvalidInput, InvalidQuery
 from colmilvus.filters import Filter, matches
 from colmilvus.llama_index.filters import of_documents, to_filter, within
 from colmilvus.llama_index.nodes import DocumentNode, PageNode, is_whole, node_of, segment_node
+from colmilvus.llama_index.pictures import picture_fields
 
 __all__ = [
     "BEST_SEGMENTS",
@@ -199,7 +200,7 @@ def document_node(
     shown = best[0].node if best else segment_node(entity.segments[0], entity) if entity.segments else plain
     fields |= {name: getattr(shown, name) for name in INHERITED if hasattr(shown, name)}
     fields |= {"text": entity.full_text if most is None else text or entity.text, "segments": best}
-    return DocumentNode(**fields) if entity.image is None else PageNode(**fields, image_path=str(entity.image))
+    return DocumentNode(**fields) if entity.image is None else PageNode(**fields, **picture_fields(entity.image))
 
 
 def _joined(segments: Iterable[Segment]) -> str:

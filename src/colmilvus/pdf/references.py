@@ -15,6 +15,7 @@ from urllib.request import url2pathname
 from colmilvus.entity import ImageLike
 from colmilvus.errors import InvalidInput
 from colmilvus.forks import Lock
+from colmilvus.image_store import stored_image
 from colmilvus.pdf.files import File, list_files
 from colmilvus.pdf.pages import Backend, PageImage, drawing_of
 
@@ -71,8 +72,8 @@ def page_image(reference: str) -> PageImage | None:
 def named_picture(told: str) -> ImageLike | None:
     r"""The picture that a text names, None for none.
 
-    That is the page of a file, as ``reference_to`` writes it, the path or file URI of a file that is there, or a data
-    URI in base64. Raises UnreadableFile for the page of a file that is not there.
+    That is the page of a file, as ``reference_to`` writes it, the path or file URI of a file that is there, a data URI
+    in base64, or a kept picture in an object store. Raises UnreadableFile for the page of a file that is not there.
 
     >>> named_picture("data:image/png;base64,iVBORw==")
     b'\x89PNG'
@@ -81,6 +82,8 @@ def named_picture(told: str) -> ImageLike | None:
         return None
     if found := page_image(told):
         return found
+    if stored := stored_image(told):
+        return stored
     if prefix := DATA_URI.match(told):
         try:
             return b64decode("".join(told[prefix.end() :].split()), validate=True)
