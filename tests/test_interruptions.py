@@ -18,7 +18,7 @@ from dataclasses import replace
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -138,6 +138,57 @@ def test_a_write_of_several_rows_that_is_cut_short_leaves_the_entity_whole(
             break
     assert nth > 100
     assert seen == {True, False}
+
+
+@pytest.mark.parametrize("layout", ["struct_array", "flat"])
+def test_what_a_first_write_cut_short_left_goes_with_the_next(
+    tmp_path: Path, layout: Literal["struct_array", "flat"]
+) -> None:
+    """At every 43rd line: nothing is there, or all of it, and adding another version leaves its rows alone."""
+    whole, small = split(range(4), "1"), split(range(1), "2")
+    seen = set()
+    for nth in range(1, 4000, 43):
+        options: Any = {"dim": 4, "segments": True, "capacity": 10, "layout": layout}
+        with Collection(f"c_{nth}", uri=tmp_path / "kb.db", **options) as collection:
+            was_cut = Interrupted(nth)(lambda c=collection: c.add([whole[0]], vectors=[whole[1]]))  # type: ignore[misc]
+            found = collection.search(MultiVector(np.eye(4)), k=5)
+            seen.add(len(found))
+            assert [hit.entity for hit in found] in ([], [whole[0]])
+
+            collection.add([small[0]], vectors=[small[1]])
+
+            rows = collection._connection.client.query(f"c_{nth}", "part >= 0", output_fields=["count(*)"])
+            assert rows[0]["count(*)"] == (1 if layout == "struct_array" else len(small[1].vectors))
+            assert (collection.multi_vectors(["a"])["a"].vectors == small[1].vectors).all()
+            collection.drop()
+        if not was_cut:
+            break
+    assert nth > 100
+    assert seen == {0, 1}
+
+
+@pytest.mark.parametrize("layout", ["struct_array", "flat"])
+def test_a_removal_that_is_cut_short_leaves_the_entity_whole_or_none_of_it(
+    tmp_path: Path, layout: Literal["struct_array", "flat"]
+) -> None:
+    entity, vectors = split(range(4), "1")
+    seen = set()
+    for nth in range(1, 2000, 7):
+        options: Any = {"dim": 4, "segments": True, "capacity": 10, "layout": layout}
+        with Collection(f"c_{nth}", uri=tmp_path / "kb.db", **options) as collection:
+            collection.add([entity], vectors=[vectors])
+            was_cut = Interrupted(nth)(lambda c=collection: c.delete(["a"]))  # type: ignore[misc]
+            left = collection.multi_vectors(["a"])
+
+            assert collection.count() == len(left) == len(collection.search(MultiVector(np.eye(4)), k=5))
+            assert all((kept.vectors == vectors.vectors).all() for kept in left.values())
+            seen.add(len(left))
+            collection.add([entity], vectors=[vectors])
+            assert (collection.multi_vectors(["a"])["a"].vectors == vectors.vectors).all()
+            collection.drop()
+        if not was_cut:
+            break
+    assert seen == {0, 1}
 
 
 def test_pictures_that_a_write_cut_short_left_behind_are_removed_at_the_next_opening(

@@ -96,7 +96,7 @@ class FlatLayout(Layout):
         # they are gone the first rows have no digest: what is cut short is not taken for done, and is written again.
         writing = uuid4().hex[:12]
         rows = [flat_rows(record, self.spec, writing, self.table.tenant) for record in records]
-        left = self._left_behind([record.entity.id for record in records if record.entity.id not in stored])
+        left = self.left_behind({record.entity.id for record in records} - stored.keys())
         first = {of_one[0]["id"]: of_one[0] for of_one in rows}
         replaced = [name for name in first if name in stored or name in left]
         self._upsert([row for of_one in rows for row in of_one[1:]])
@@ -105,19 +105,17 @@ class FlatLayout(Layout):
             self.table.delete(all_of(one_of("id", some), "part > 0", f'writing != "{writing}"'))
         self._upsert([first[name] for name in replaced])
 
-    def _left_behind(self, ids: Sequence[str]) -> set[str]:
-        """Those of these ids, of which nothing is held, that have rows: a writing that was cut short left them."""
-        asked = (all_of(one_of("id", some), "part > 0") for some in batches(ids, IDS))
-        return {row["id"] for each in asked for row in self.table.rows(each, ["id"])}
-
     def _upsert(self, rows: Sequence[dict[str, Any]]) -> None:
         for some in weighed(rows, _weight, REQUEST_BYTES):
             with self.table.storing(len(some)):
                 self.table.client.upsert(self.table.name, data=some, timeout=self.table.timeout)
 
     def delete(self, expression: str) -> None:
+        # the first rows before the others: cut short, it leaves none that counts, and none without its vectors
         for some in batches(self.ids(expression), DELETED):
-            self.table.delete(one_of("id", some))
+            named = one_of("id", some)
+            self.table.delete(all_of(named, FIRST))
+            self.table.delete(named)
 
     def search(
         self, queries: Sequence[MultiVector], limit: int, expression: str = "", *, whole: bool
