@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import grpc
 import numpy as np
 import pytest
 from pymilvus import DataType, MilvusClient
 from pymilvus.exceptions import MilvusException
+from pymilvus.grpc_gen import milvus_pb2_grpc
 
 from colmilvus import Collection, Entity, MultiVector, Server, maxsim
 from colmilvus.embedded import connect
@@ -292,6 +294,52 @@ def test_estimates_of_distances_are_of_their_negative() -> None:
 
     assert dict(zip(found.ids, found.most.tolist(), strict=True)) == {"a": -2.5, "b": -3.5}
     assert found.best(1).ids == ["a"]
+
+
+def test_rows_under_new_keys_are_inserted_once_and_sent_again_under_others(old_uri: str) -> None:
+    """The server would answer with gaps where rows are there twice: what breaks off is not sent again as it was."""
+    sent: list[tuple[str, set[str]]] = []
+    was_broken: list[bool] = []
+
+    class Breaking(grpc.UnaryUnaryClientInterceptor):  # type: ignore[misc]  # grpc has no types
+        """Hands the first insertion on, and says that the connection broke."""
+
+        def intercept_unary_unary(self, continuation: Any, details: Any, request: Any) -> Any:
+            call, method = continuation(details, request), details.method.rpartition("/")[2]
+            if method in ("Insert", "Upsert"):
+                (keys,) = (
+                    list(field.scalars.string_data.data) for field in request.fields_data if field.field_name == "key"
+                )
+                sent.append((method, {key.split("/")[1] for key in keys}))
+            if len(sent) == 1 and method == "Insert" and not was_broken:
+                was_broken.append(True)
+                call.result()
+                raise Broken
+            return call
+
+    class Broken(grpc.RpcError):  # type: ignore[misc]  # grpc has no types
+        def code(self) -> grpc.StatusCode:
+            return grpc.StatusCode.UNAVAILABLE
+
+        def details(self) -> str:
+            return "broken off"
+
+    server = MilvusClient(old_uri, dedicated=True)
+    handler = server._get_connection()
+    handler._stub = milvus_pb2_grpc.MilvusServiceStub(grpc.intercept_channel(handler._final_channel, Breaking()))
+    vectors = np.random.default_rng(5).normal(size=(6, 4))
+    with Collection("c", dim=4, uri=server) as collection:
+        collection.add([Entity("a")], vectors=[vectors], progress=False)
+
+        (first, again, *_) = sent
+        assert (first[0], again[0]) == ("Insert", "Upsert")
+        assert not first[1] & again[1]
+        assert collection.multi_vectors(["a"])["a"].vectors == pytest.approx(vectors, rel=1e-6)
+        assert len(server.query("c", 'id == "a"', output_fields=["key"], consistency_level="Strong")) == 6
+        sent.clear()
+        collection.add([Entity("b")], vectors=[vectors], progress=False)
+        assert [method for method, _ in sent] == ["Insert", "Upsert"]
+    server.close()
 
 
 class TestReading:

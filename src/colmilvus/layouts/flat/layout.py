@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 from uuid import uuid4
 
 from colmilvus.entity import Entity, MultiVector
-from colmilvus.errors import Unsupported
+from colmilvus.errors import ServerError, Unsupported
 from colmilvus.filters import Filter, all_of, one_of, to_expression
 from colmilvus.filters.dialects import HAS_DOCUMENT, Dialect
 from colmilvus.layouts.flat.estimates import Estimates
+from colmilvus.layouts.flat.inserting import insert
 from colmilvus.layouts.flat.nearest import nearest
 from colmilvus.layouts.flat.reading import Portion
 from colmilvus.layouts.flat.rows import FLAT_SCALARS, flat_entity, flat_rows, flat_segments, flat_vectors
@@ -94,16 +96,35 @@ class FlatLayout(Layout):
     def write(self, records: Sequence[Record], stored: Mapping[str, Stored]) -> None:
         # First the rows of a new writing, then the first rows, which say that it counts; then those before go. Until
         # they are gone the first rows have no digest: what is cut short is not taken for done, and is written again.
-        writing = uuid4().hex[:12]
-        rows = [flat_rows(record, self.spec, writing, self.table.tenant) for record in records]
         left = self.left_behind({record.entity.id for record in records} - stored.keys())
-        first = {of_one[0]["id"]: of_one[0] for of_one in rows}
+        begun = time.monotonic()
+        try:
+            writing, first = self._write_further(records, self._insert)
+        except ServerError:
+            if time.monotonic() - begun > self.table.timeout:
+                raise
+            left = {record.entity.id for record in records}  # what of the first writing has arrived, nobody knows
+            writing, first = self._write_further(records, self._upsert)
         replaced = [name for name in first if name in stored or name in left]
-        self._upsert([row for of_one in rows for row in of_one[1:]])
         self._upsert([_unfinished(row) if name in replaced else row for name, row in first.items()])
         for some in batches(replaced, IDS):
             self.table.delete(all_of(one_of("id", some), "part > 0", f'writing != "{writing}"'))
         self._upsert([first[name] for name in replaced])
+
+    def _write_further(
+        self, records: Sequence[Record], send: Callable[[list[dict[str, Any]]], None]
+    ) -> tuple[str, dict[str, dict[str, Any]]]:
+        """Send all rows but the first of each entity; return the name of this writing, and these first rows by ids."""
+        writing = uuid4().hex[:12]
+        rows = [flat_rows(record, self.spec, writing, self.table.tenant) for record in records]
+        send([row for of_one in rows for row in of_one[1:]])
+        return writing, {of_one[0]["id"]: of_one[0] for of_one in rows}
+
+    def _insert(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Store rows under keys that are new: nothing is removed before, which takes a server most of the time."""
+        for some in weighed(rows, _weight, REQUEST_BYTES):
+            with self.table.storing(len(some)):
+                insert(self.table.client, self.table.name, some, timeout=self.table.timeout)
 
     def _upsert(self, rows: Sequence[dict[str, Any]]) -> None:
         for some in weighed(rows, _weight, REQUEST_BYTES):
@@ -219,14 +240,14 @@ class FlatLayout(Layout):
 
     def _heads(self, field: str, values: Sequence[str]) -> dict[str, list[str]]:
         """The ids of segments by the ids of their entities, where a column has one of the values."""
-        found: dict[str, list[str]] = {}
+        found: dict[str, dict[str, None]] = {}
         for some in batches(values, IDS):
             rows = self.table.rows(all_of(one_of(field, some), HEADS), ["id", "writing", "segment", "segment_id"])
             writings = {row["id"]: row["writing"] for row in self._first_rows(_ids(rows), ["id", "writing"])}
             for row in sorted(rows, key=lambda row: int(row["segment"])):
                 if writings.get(row["id"]) == row["writing"]:
-                    found.setdefault(row["id"], []).append(row["segment_id"])
-        return found
+                    found.setdefault(row["id"], {})[row["segment_id"]] = None
+        return {name: list(segments) for name, segments in found.items()}
 
 
 def _found(row: Row, score: float, whole: bool) -> Found:

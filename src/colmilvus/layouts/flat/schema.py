@@ -15,8 +15,12 @@ __all__ = ["VECTOR", "flat_indexes", "flat_schema"]
 
 VECTOR = "emb"
 ALL_LISTS = 1024
-PROBES = 256
-"""Lists that a search looks into at first: with them all rows of a few pages, and 0.96 of 4,000 of 103,000 rows."""
+PROBES = 128
+"""Lists that a search looks into at first.
+
+Of 1,000 pages of text and patch-like ones 0.993 and 0.988 of the ten best are found, with 256 lists 0.993 and 0.993 in
+six fifths of the time.
+"""
 LISTS = {"index_type": "IVF_FLAT", "params": {"nlist": ALL_LISTS}}
 """An inverted file: where thousands of rows are asked for it finds them several times as fast as a graph does.
 
