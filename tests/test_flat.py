@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import grpc
 import numpy as np
@@ -13,16 +13,17 @@ from pymilvus import DataType, MilvusClient
 from pymilvus.exceptions import MilvusException
 from pymilvus.grpc_gen import milvus_pb2_grpc
 
-from colmilvus import Collection, Entity, MultiVector, Server, maxsim
+from colmilvus import Collection, Entity, MultiVector, Segment, Server, maxsim
 from colmilvus.embedded import connect
 from colmilvus.errors import CollectionMismatch, InvalidInput, Unsupported
 from colmilvus.filters import matches, to_expression
 from colmilvus.filters.dialects import Dialect, kinds_of
 from colmilvus.layouts.flat.estimates import Estimates, Hits
+from colmilvus.layouts.flat.inserting import request_for
 from colmilvus.layouts.flat.nearest import nearest
 from colmilvus.layouts.flat.reading import Portion, vectors_in
-from colmilvus.layouts.flat.rows import Key
-from colmilvus.layouts.rows import key_of
+from colmilvus.layouts.flat.rows import Key, flat_rows
+from colmilvus.layouts.rows import Record, key_of
 from tests.milvus_server import MilvusServer
 from tests.test_filters import MEANING
 from tests.test_filters_properties import ENTITIES, FIELDS, SCALARS
@@ -340,6 +341,55 @@ def test_rows_under_new_keys_are_inserted_once_and_sent_again_under_others(old_u
         collection.add([Entity("b")], vectors=[vectors], progress=False)
         assert [method for method, _ in sent] == ["Insert", "Upsert"]
     server.close()
+
+
+class TestInserting:
+    """What goes to the server is what pymilvus would send, made column by column."""
+
+    SPECS: ClassVar[dict[str, dict[str, Any]]] = {
+        "plain": {},
+        "with segments": {"segments": True},
+        "with typed fields": {"fields": {"year": int, "price": float, "draft": bool, "name": str}},
+    }
+
+    @pytest.fixture(params=SPECS)
+    def made(self, request: pytest.FixtureRequest, database: Path) -> Iterator[tuple[list[dict[str, Any]], Any]]:
+        options = self.SPECS[request.param]
+        with Collection("c", dim=4, uri=database, layout="flat", **options) as collection:
+            segments = (Segment("s", "текст"), Segment("t", "two", {"n": 1})) if "segments" in options else ()
+            vectors = MultiVector([[1, -1e-45, 3.4e38, -0.0]] * 3, [0, 0, 1] if segments else None)
+            entities = [
+                Entity("ид \"'\\ #1", document="a", metadata={"year": 3, "deep": {"er": [1, None]}}, internal={"x": 1}),
+                Entity("b", "" if segments else "Grüße", segments=segments, metadata={"price": 2.5, "draft": True}),
+            ]
+            records = [
+                Record(entity, vectors if entity.segments or not segments else MultiVector(np.eye(4)))
+                for entity in entities
+            ]
+            rows = [row for record in records for row in flat_rows(record, collection.spec, "w")]
+            client = collection._connection.client
+            handler, context = client._get_connection(), client._generate_call_context()
+            yield (
+                rows,
+                lambda given: handler._prepare_row_insert_request("c", list(given), None, None, 10, context=context),
+            )
+
+    def test_the_request_is_pymilvuss_own_to_the_byte(self, made: tuple[list[dict[str, Any]], Any]) -> None:
+        rows, prepared = made
+        for given in (rows, rows[1:], rows[:1]):
+            assert request_for(given, prepared).SerializeToString() == prepared(given).SerializeToString()
+
+    def test_where_pymilvus_does_it_otherwise_its_own_way_is_taken(
+        self, made: tuple[list[dict[str, Any]], Any]
+    ) -> None:
+        rows, prepared = made
+
+        def otherwise(given: Sequence[dict[str, Any]]) -> Any:
+            request = prepared(given)
+            request.hash_keys.extend(range(len(given)))
+            return request
+
+        assert request_for(rows, otherwise) == otherwise(rows)
 
 
 class TestReading:

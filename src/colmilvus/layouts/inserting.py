@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pymilvus import MilvusClient
 from pymilvus.exceptions import MilvusException
 
-__all__ = ["EMBEDDING", "STRUCTS", "Structs", "upsert"]
+__all__ = ["EMBEDDING", "STRUCTS", "Structs", "packed", "upsert"]
 
 STRUCTS = "vectors"
 """The column that holds the array of structs."""
@@ -109,10 +109,10 @@ def _fill_vectors(item: Any, vectors: NDArray[Any]) -> None:
     if vectors.dtype.itemsize == 2:
         item.float16_vector = np.ascontiguousarray(vectors, "<f2").tobytes()
     else:
-        item.float_vector.ParseFromString(_packed(np.ascontiguousarray(vectors, "<f4")))
+        item.float_vector.ParseFromString(packed(np.ascontiguousarray(vectors, "<f4")))
 
 
-def _packed(vectors: NDArray[Any]) -> bytes:
+def packed(vectors: NDArray[Any]) -> bytes:
     """A FloatArray message as it is sent: the tag of its one field, the number of bytes as a varint, the bytes."""
     size, head = vectors.nbytes, bytearray(b"\x0a")
     while size > 127:

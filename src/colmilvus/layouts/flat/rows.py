@@ -67,12 +67,13 @@ def flat_rows(record: Record, spec: CollectionSpec, writing: str, tenant: Tenant
     }
     if entity.internal:
         internal["adapter"] = dict(entity.internal)
+    nothing: dict[str, Any] = {}
     rows = [
         {
             "key": key_of(entity.id, part, writing, tenant),
             "part": part,
             "text": "" if part else entity.text,
-            "internal": {} if part else internal,
+            "internal": nothing if part else internal,
             "emb": vector,
             **shared,
         }
