@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ from tests.milvus_server import MilvusServer, running
 from tests.words import WordEmbedder
 
 from colmilvus import Collection, Server
+from colmilvus.embedded import connect
 from colmilvus.embedded.serving import served
 
 
@@ -41,9 +42,11 @@ KINDS = ("folder", "served", "flat")
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     mark = metafunc.definition.get_closest_marker("everywhere")
-    if mark and "database" in metafunc.fixturenames:
-        kinds = [kind for kind in KINDS if mark.kwargs.get(kind, True)]
-        metafunc.parametrize("database", ["named"] if "MILVUS_URI" in os.environ else kinds, indirect=True)
+    for name, scope in (("database", "function"), ("lasting_database", "module")):
+        if mark and name in metafunc.fixturenames:
+            kinds = [kind for kind in KINDS if mark.kwargs.get(kind, True)]
+            kinds = ["named"] if "MILVUS_URI" in os.environ else kinds
+            metafunc.parametrize(name, kinds, indirect=True, scope=scope)
 
 
 @pytest.fixture(scope="session")
@@ -60,11 +63,29 @@ def old_milvus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MilvusServe
 
 @pytest.fixture
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path | Server]:
+    """A database of the test's own."""
+    with _database(request, tmp_path) as database:
+        yield database
+
+
+@pytest.fixture(scope="module")
+def lasting_database(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Path | Server]:
+    """A database for all tests of a module, which stays open: a collection is emptied faster than it is made."""
+    with _database(request, tmp_path_factory.mktemp("lasting")) as database, ExitStack() as stack:
+        if isinstance(database, Path):
+            stack.enter_context(closing(connect(database)))
+        yield database
+
+
+@contextmanager
+def _database(request: pytest.FixtureRequest, folder: Path) -> Iterator[Path | Server]:
     kind = getattr(request, "param", "folder")
     if kind == "folder":
-        yield tmp_path / "kb.db"
+        yield folder / "kb.db"
     elif kind == "served":
-        with served(tmp_path / "kb.db", "127.0.0.1", 0, "a token") as uri:
+        with served(folder / "kb.db", "127.0.0.1", 0, "a token") as uri:
             yield Server(uri, "a token")
     else:
         with cleared(named() if kind == "named" else Server(request.getfixturevalue("old_milvus").uri)) as server:

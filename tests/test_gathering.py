@@ -101,13 +101,14 @@ class TestMerging:
         with Collection("whole", words, uri=database, segments=True, capacity=3) as whole:
             whole.add(group(CHUNKS, by="title"))
             expected = stored(whole, "A")
-        for number, order in enumerate(itertools.permutations(CHUNKS[:3])):
-            with Collection(f"c{number}", words, uri=database, segments=True, capacity=3) as collection:
+        with Collection("portions", words, uri=database, segments=True, capacity=3) as collection:
+            for order in itertools.permutations(CHUNKS[:3]):
                 for chunk in order:
                     collection.add(group([chunk], by="title"))
                 assert stored(collection, "A") == expected
                 assert collection.count() == 1
                 assert collection.add(group(CHUNKS[:3], by="title")).unchanged == 1
+                collection.clear()
 
     @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(steps=st.lists(st.tuples(st.booleans(), TEXTS), min_size=1, max_size=6))

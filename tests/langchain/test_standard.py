@@ -30,34 +30,38 @@ TEXTS = ["red sea", "red sea bird", "green tree", "red tree dog cat"]
 
 class TestVectorStoreWithMultiVectors(VectorStoreIntegrationTests):
     @pytest.fixture
-    def vectorstore(self, database: Path | Server) -> Iterator[VectorStore]:
-        with Collection("standard", StaticEmbedder(), uri=database) as collection:
+    def vectorstore(self, lasting_database: Path | Server) -> Iterator[VectorStore]:
+        with Collection("multi_vectors", StaticEmbedder(), uri=lasting_database) as collection:
             yield LateInteractionVectorStore(collection)
+            collection.clear()
 
 
 class TestVectorStoreWithEmbeddings(VectorStoreIntegrationTests):
     @pytest.fixture
-    def vectorstore(self, database: Path | Server) -> Iterator[VectorStore]:
-        store = LateInteractionVectorStore.from_texts([], self.get_embeddings(), uri=database)
-        yield store
-        store.collection.close()
+    def vectorstore(self, lasting_database: Path | Server) -> Iterator[VectorStore]:
+        store = LateInteractionVectorStore.from_texts([], self.get_embeddings(), uri=lasting_database)
+        with store.collection as collection:
+            yield store
+            collection.clear()
 
 
 class TestVectorStoreWithSegments(VectorStoreIntegrationTests):
     """The same store over a collection that also takes entities with segments."""
 
     @pytest.fixture
-    def vectorstore(self, database: Path | Server) -> Iterator[VectorStore]:
-        with Collection("standard", StaticEmbedder(), uri=database, segments=True) as collection:
+    def vectorstore(self, lasting_database: Path | Server) -> Iterator[VectorStore]:
+        with Collection("segments", StaticEmbedder(), uri=lasting_database, segments=True) as collection:
             yield LateInteractionVectorStore(collection)
+            collection.clear()
 
 
 class _Retriever(RetrieversIntegrationTests):
     @pytest.fixture(autouse=True)
-    def _stored_pages(self, database: Path | Server) -> Iterator[None]:
-        with Collection("standard", self.embedder, uri=database) as self.pages:
+    def _stored_pages(self, lasting_database: Path | Server) -> Iterator[None]:
+        with Collection(type(self).__name__, self.embedder, uri=lasting_database) as self.pages:
             self.pages.add([Entity(str(number), text) for number, text in enumerate(TEXTS)])
             yield
+            self.pages.clear()
 
     @property
     def embedder(self) -> Embedder:
@@ -88,10 +92,11 @@ class TestRetrieverWithEmbeddings(_Retriever):
 
 class TestTool(ToolsIntegrationTests):
     @pytest.fixture(autouse=True)
-    def _stored_pages(self, database: Path | Server) -> Iterator[None]:
-        with Collection("standard", WordEmbedder(), uri=database) as self.pages:
+    def _stored_pages(self, lasting_database: Path | Server) -> Iterator[None]:
+        with Collection("tool", WordEmbedder(), uri=lasting_database) as self.pages:
             self.pages.add([Entity(text, text, metadata={"year": 2025}) for text in TEXTS])
             yield
+            self.pages.clear()
 
     @property
     def tool_constructor(self) -> BaseTool:

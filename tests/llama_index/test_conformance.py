@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import named
 from llama_index.core.schema import TransformComponent
 from llama_index.core.vector_stores.types import BasePydanticVectorStore, FilterOperator, MetadataFilters
 
@@ -16,6 +15,8 @@ from colmilvus.errors import InvalidQuery, Unsupported
 from colmilvus.llama_index import EmbedInStore, LateInteractionVectorStore
 from tests.llama_index.conformance import VectorStoreConformance
 from tests.words import WordEmbedder
+
+pytestmark = pytest.mark.everywhere(served=False)
 
 PARTS = {
     FilterOperator.ALL,
@@ -56,35 +57,21 @@ class LateInteractionConformance(VectorStoreConformance):
         return EmbedInStore()
 
 
-@pytest.fixture(scope="module", params=["folder", "flat"])
-def databases(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path | Server]:
-    """One database for all tests, so that the engine starts once."""
-    if "MILVUS_URI" in os.environ:
-        yield named()
-        return
-    if request.param == "flat":
-        yield Server(request.getfixturevalue("old_milvus").uri)
-        return
-    folder = tmp_path_factory.mktemp("conformance") / "kb.db"
-    with Collection("open", WordEmbedder(), uri=folder):
-        yield folder
-
-
 class TestStore(LateInteractionConformance):
     @pytest.fixture
-    def store(self, databases: Path | Server) -> Iterator[BasePydanticVectorStore]:
-        self.finds_beginnings_only = isinstance(databases, Server) and "MILVUS_URI" not in os.environ
-        collection = Collection("conforming", WordEmbedder(), uri=databases)
-        yield LateInteractionVectorStore(collection)
-        collection.drop()
+    def store(self, lasting_database: Path | Server) -> Iterator[BasePydanticVectorStore]:
+        self.finds_beginnings_only = isinstance(lasting_database, Server) and "MILVUS_URI" not in os.environ
+        with Collection("conforming", WordEmbedder(), uri=lasting_database) as collection:
+            yield LateInteractionVectorStore(collection)
+            collection.clear()
 
 
 class TestStoreBesideSegments(LateInteractionConformance):
     """In a collection that could have segments, nodes that are not grouped are the same."""
 
     @pytest.fixture
-    def store(self, databases: Path | Server) -> Iterator[BasePydanticVectorStore]:
-        self.finds_beginnings_only = isinstance(databases, Server) and "MILVUS_URI" not in os.environ
-        collection = Collection("beside_segments", WordEmbedder(), uri=databases, segments=True)
-        yield LateInteractionVectorStore(collection)
-        collection.drop()
+    def store(self, lasting_database: Path | Server) -> Iterator[BasePydanticVectorStore]:
+        self.finds_beginnings_only = isinstance(lasting_database, Server) and "MILVUS_URI" not in os.environ
+        with Collection("beside_segments", WordEmbedder(), uri=lasting_database, segments=True) as collection:
+            yield LateInteractionVectorStore(collection)
+            collection.clear()
