@@ -45,7 +45,7 @@ REST = 400
 LOADED, NODE = 0.9, 256
 RATIO = 3
 CANDIDATES = 20 * 10 * RATIO
-SECONDS = 0.16e-3
+SECONDS = 0.18e-3
 SECONDS_TO_EMBED = 0.39
 PICTURE = 5e5
 CODED, CODED_HALVES, LOG = 34, 18, 32
@@ -232,7 +232,8 @@ def test_what_the_benchmark_measured_fits_the_formulas() -> None:
     half = [
         float(told) for told in re.findall(r"\d0,000 pages: float16, size by the float32 vectors ([\d.]+)", BENCHMARK)
     ]
-    scored = re.findall(r"### text, 1,000 pages\n.*?^\| numpy \| \d+ \| ([\d.]+) ", BENCHMARK, flags=re.DOTALL | re.M)
+    engine = BENCHMARK.partition("<!-- end of servers -->")[2]
+    scored = re.findall(r"### text, 1,000 pages\n.*?^\| numpy \| \d+ \| ([\d.]+) ", engine, flags=re.DOTALL | re.M)
 
     assert size == pytest.approx([(float32.in_the_engine + float32.codes) / float32.vectors] * 3, abs=0.01)
     assert half == pytest.approx([(float16.in_the_engine + float16.codes) / float32.vectors] * 3, abs=0.01)

@@ -164,6 +164,7 @@ def connect(
     Raises InvalidInput for what is neither a folder nor a server, for a second token, and for a durability of a server;
     DatabaseError where a folder cannot be opened, ServerError where a server cannot be reached or refuses the login.
     """
+    _prepare_client()
     if not isinstance(place, Server) and is_path(place):
         _check(str(place))
         from colmilvus import embedded
@@ -179,6 +180,15 @@ def connect(
     server = _server(place, token)
     with request("connect", at=server.shown, timeout=timeout):
         return Connection(server.client(timeout), server.shown, timeout, consistency=server.consistency)
+
+
+def _prepare_client() -> None:
+    """Have pymilvus look for SciPy now: of threads that do so at once, with their first requests, one may fail."""
+    from pymilvus.client import utils
+
+    scipy = getattr(utils, "SciPyHelper", None)
+    if scipy is not None:
+        scipy.is_scipy_sparse(None)
 
 
 def _ready(client: Any, token: str | None, timeout: float) -> Connection:
