@@ -39,9 +39,10 @@ def forbidding_store() -> Iterator[str]:
             self.send_response(403)
             self.send_header("Content-Length", str(len(FORBIDDEN)))
             self.end_headers()
-            self.wfile.write(FORBIDDEN)
+            if self.command != "HEAD":
+                self.wfile.write(FORBIDDEN)
 
-        do_PUT = do_GET  # noqa: N815 # as the library names it
+        do_PUT = do_HEAD = do_GET  # noqa: N815 # as the library names it
 
         def log_message(self, format: str, *args: object) -> None: ...
 

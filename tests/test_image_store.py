@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image, TiffImagePlugin
 
-from colmilvus.errors import InvalidInput, UnreadableFile
+from colmilvus.errors import DatabaseError, InvalidInput, UnreadableFile
 from colmilvus.image_store import ImageStore
 from colmilvus.images import image_key, open_image, reference_of
+from tests.object_store import forbidding_store, told_to_fsspec
 from tests.test_images import BLUE, RED, Drawn, bomb, two_colours
 
 
@@ -191,3 +192,13 @@ def test_what_lies_within_is_apart_and_goes_with_the_whole(store: ImageStore) ->
     store.remove_all()
     assert not inner.has(reference)
     assert list(inner.notes()) == []
+
+
+def test_a_store_that_fails_is_not_taken_for_one_without_the_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    with forbidding_store() as endpoint:
+        told_to_fsspec(endpoint, monkeypatch)
+        store = ImageStore("s3://bucket")
+        with pytest.raises(DatabaseError, match="s3://bucket forbids it"):
+            store.has(reference_of(two_colours()))
+        with pytest.raises(DatabaseError, match="s3://bucket forbids it"):
+            store.put(two_colours())

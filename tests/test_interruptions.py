@@ -141,10 +141,14 @@ def test_a_write_of_several_rows_that_is_cut_short_leaves_the_entity_whole(
 
 
 @pytest.mark.parametrize("layout", ["struct_array", "flat"])
-def test_what_a_first_write_cut_short_left_goes_with_the_next(
+def test_what_a_first_write_cut_short_left_is_none_of_the_next(
     tmp_path: Path, layout: Literal["struct_array", "flat"]
 ) -> None:
-    """At every 43rd line: nothing is there, or all of it, and adding another version leaves its rows alone."""
+    """At every 43rd line: nothing is there, or all of it, and another version that is added then is that alone.
+
+    Of an array of structs a further row of the first may stay, which nothing reads: to look for it would take each
+    first write a sixth longer. Flat rows, of which there are many, are looked for.
+    """
     whole, small = split(range(4), "1"), split(range(1), "2")
     seen = set()
     for nth in range(1, 4000, 43):
@@ -158,7 +162,11 @@ def test_what_a_first_write_cut_short_left_goes_with_the_next(
             collection.add([small[0]], vectors=[small[1]])
 
             rows = collection._connection.client.query(f"c_{nth}", "part >= 0", output_fields=["count(*)"])
-            assert rows[0]["count(*)"] == (1 if layout == "struct_array" else len(small[1].vectors))
+            if layout == "flat":
+                assert rows[0]["count(*)"] == len(small[1].vectors)
+            (hit,) = collection.search(MultiVector(np.eye(4)), k=5)
+            assert hit.entity == small[0]
+            assert hit.score == pytest.approx(maxsim(MultiVector(np.eye(4)), small[1]), rel=1e-5)
             assert (collection.multi_vectors(["a"])["a"].vectors == small[1].vectors).all()
             collection.drop()
         if not was_cut:

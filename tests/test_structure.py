@@ -41,7 +41,7 @@ ALLOWED: dict[str, set[str]] = {
     "embedder": {"entity", "errors"},
     "filters": {"errors"},
     "images": {"entity", "errors"},
-    "image_store": {"entity", "errors", "images"},
+    "image_store": {"connection", "entity", "errors", "images"},
     "overlap": {"errors"},
     "digest": {"entity", "images"},
     "gathering": {"entity", "errors"},

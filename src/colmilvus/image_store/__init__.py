@@ -68,8 +68,9 @@ class ImageStore:
 
     def put(self, image: ImageLike) -> str:
         """Keep a picture and return its reference; one that is kept already is neither drawn nor written again."""
-        reference = self.reference(image)
-        if not self.has(reference):
+        own = self._own(image)
+        reference = own or reference_of(image)
+        if own is None and not self.has(reference):
             save = partial(open_image(image).save, format="JPEG", quality=QUALITY, subsampling=KEEP_COLOURS)
             self.files.write(reference, save, END_OF_JPEG)
         self._settle(reference)

@@ -11,6 +11,7 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any, TypeGuard
 from urllib.parse import urlsplit
 
+from colmilvus.connection import without_login
 from colmilvus.entity import ImageLike
 from colmilvus.errors import DatabaseError, InvalidInput, MissingExtra, UnreadableFile
 from colmilvus.image_store.files import Save
@@ -88,20 +89,25 @@ class ObjectFiles:
         self.address = address.rstrip("/")
         if not _is_writable(self.address):
             raise InvalidInput(
-                f"pictures cannot be kept at {_shown(self.address)!r}; take one such as s3://bucket/pages"
+                f"pictures cannot be kept at {without_login(self.address)!r}; take one such as s3://bucket/pages"
             )
         if urlsplit(self.address).password:
             raise InvalidInput(
-                f"{_shown(self.address)!r} came with a password, which each picture's address would show; put it into "
-                "fsspec's configuration, a file in ~/.config/fsspec or variables FSSPEC_..."
+                f"{without_login(self.address)!r} came with a password, which each picture's address would show; put "
+                "it into fsspec's configuration, a file in ~/.config/fsspec or variables FSSPEC_..."
             )
 
     def within(self, name: str) -> ObjectFiles:
         return ObjectFiles(f"{self.address}/{name}")
 
     def exists(self, name: str) -> bool:
+        # not fsspec's own exists, which takes every fault for an absence
         with self._asked() as (store, root):
-            return bool(store.exists(f"{root}/{name}"))
+            try:
+                store.info(f"{root}/{name}")
+            except FileNotFoundError:
+                return False
+        return True
 
     def read(self, name: str) -> bytes:
         missing: FileNotFoundError
@@ -194,8 +200,3 @@ class ObjectFiles:
 
 def _is_writable(address: str) -> bool:
     return "::" not in address and urlsplit(address).scheme not in ONLY_READ
-
-
-def _shown(address: str) -> str:
-    scheme, _, rest = address.partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2]}"

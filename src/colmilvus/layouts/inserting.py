@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pymilvus import MilvusClient
 from pymilvus.exceptions import MilvusException
 
-__all__ = ["EMBEDDING", "STRUCTS", "Structs", "packed", "upsert"]
+__all__ = ["EMBEDDING", "STRUCTS", "Structs", "makes", "packed", "upsert"]
 
 STRUCTS = "vectors"
 """The column that holds the array of structs."""
@@ -79,16 +79,16 @@ class _Filling:
 
 def request_for(rows: Sequence[Row], prepared: Callable[[list[dict[str, Any]]], Any]) -> Any:
     """The request that pymilvus prepares for the rows; where that of the first differs, all are prepared its way."""
-    return _filled(rows, prepared) if _is_as_public(rows[0], prepared) else prepared(public(rows))
+    sample = [{**rows[0], STRUCTS: rows[0][STRUCTS].first()}]
+    is_as_public = makes(lambda: _filled(sample, prepared), prepared(public(sample)))
+    return _filled(rows, prepared) if is_as_public else prepared(public(rows))
 
 
-def _is_as_public(row: Row, prepared: Callable[[list[dict[str, Any]]], Any]) -> bool:
-    """Whether both ways make one and the same request of the row, cut to one struct."""
-    sample = [{**row, STRUCTS: row[STRUCTS].first()}]
-    expected = prepared(public(sample))
+def makes(build: Callable[[], Any], expected: Any) -> bool:
+    """Whether this builds the request that pymilvus does; it may fail where the inside of that is not as expected."""
     try:
-        return bool(_filled(sample, prepared) == expected)
-    except (MilvusException, AttributeError, LookupError, TypeError, ValueError):
+        return bool(build() == expected)
+    except (MilvusException, AttributeError, ImportError, LookupError, TypeError, ValueError):
         return False
 
 

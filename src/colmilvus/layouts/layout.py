@@ -182,11 +182,6 @@ class Layout(ABC):
         asked = (all_of(one_of("key", some), expression) for some in batches(keys, IDS))
         return [row for each in asked for row in self.table.read(each, fields)]
 
-    def left_behind(self, ids: Iterable[str]) -> set[str]:
-        """Those of these ids, of which nothing is held, that have rows: what was cut short left them."""
-        asked = (all_of(one_of("id", some), "part > 0") for some in batches(sorted(ids), IDS))
-        return {row["id"] for each in asked for row in self.table.rows(each, ["id"])}
-
     def ids(self, expression: str) -> list[str]:
         """The ids of the entities of which a row matches."""
         return list(dict.fromkeys(row["id"] for row in self.table.rows(all_of(self.once, expression), ["id"])))

@@ -86,13 +86,10 @@ class StructArrayLayout(Layout):
         # further parts that are of no use any more.
         parts = {record.entity.id: rows_of(record, self.spec, self.table.tenant) for record in records}
         further = [row for rows in parts.values() for row in rows[1:]]
-        left = self.left_behind(parts.keys() - stored.keys()) if self.splits else set()
         self._upsert(further)
         self._upsert([rows[0] for rows in parts.values()])
         split = [
-            name
-            for name, rows in parts.items()
-            if len(rows) > 1 or name in left or (name in stored and len(stored[name].sizes) > 1)
+            name for name, rows in parts.items() if len(rows) > 1 or (name in stored and len(stored[name].sizes) > 1)
         ]
         if split:
             needed = none_of("key", (row["key"] for row in further))

@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 from pymilvus import MilvusClient
-from pymilvus.exceptions import MilvusException
 
-from colmilvus.layouts.inserting import packed
+from colmilvus.layouts.inserting import makes, packed
 
 __all__ = ["insert"]
 
@@ -54,15 +53,9 @@ class _Filling:
 
 def request_for(rows: Rows, prepared: Callable[[Rows], Any]) -> Any:
     """The request that pymilvus prepares for the rows; where that of two differs, all are prepared its way."""
-    return _filled(rows, prepared) if _is_as_public(rows[:2], prepared) else prepared(rows)
-
-
-def _is_as_public(sample: Rows, prepared: Callable[[Rows], Any]) -> bool:
-    expected = prepared(sample)
-    try:
-        return bool(_filled(sample, prepared) == expected)
-    except (MilvusException, AttributeError, ImportError, LookupError, TypeError, ValueError):
-        return False
+    sample = rows[:2]
+    is_as_public = makes(lambda: _filled(sample, prepared), prepared(sample))
+    return _filled(rows, prepared) if is_as_public else prepared(rows)
 
 
 def _filled(rows: Rows, prepared: Callable[[Rows], Any]) -> Any:

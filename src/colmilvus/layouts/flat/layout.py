@@ -96,7 +96,7 @@ class FlatLayout(Layout):
     def write(self, records: Sequence[Record], stored: Mapping[str, Stored]) -> None:
         # First the rows of a new writing, then the first rows, which say that it counts; then those before go. Until
         # they are gone the first rows have no digest: what is cut short is not taken for done, and is written again.
-        left = self.left_behind({record.entity.id for record in records} - stored.keys())
+        left = self._left_behind([record.entity.id for record in records if record.entity.id not in stored])
         begun = time.monotonic()
         try:
             writing, first = self._write_further(records, self._insert)
@@ -110,6 +110,11 @@ class FlatLayout(Layout):
         for some in batches(replaced, IDS):
             self.table.delete(all_of(one_of("id", some), "part > 0", f'writing != "{writing}"'))
         self._upsert([first[name] for name in replaced])
+
+    def _left_behind(self, ids: Sequence[str]) -> set[str]:
+        """Those of these ids, of which nothing is held, that have rows: a writing that was cut short left them."""
+        asked = (all_of(one_of("id", some), "part > 0") for some in batches(ids, IDS))
+        return {row["id"] for each in asked for row in self.table.rows(each, ["id"])}
 
     def _write_further(
         self, records: Sequence[Record], send: Callable[[list[dict[str, Any]]], None]
@@ -240,14 +245,14 @@ class FlatLayout(Layout):
 
     def _heads(self, field: str, values: Sequence[str]) -> dict[str, list[str]]:
         """The ids of segments by the ids of their entities, where a column has one of the values."""
-        found: dict[str, dict[str, None]] = {}
+        found: dict[str, list[str]] = {}
         for some in batches(values, IDS):
             rows = self.table.rows(all_of(one_of(field, some), HEADS), ["id", "writing", "segment", "segment_id"])
             writings = {row["id"]: row["writing"] for row in self._first_rows(_ids(rows), ["id", "writing"])}
             for row in sorted(rows, key=lambda row: int(row["segment"])):
                 if writings.get(row["id"]) == row["writing"]:
-                    found.setdefault(row["id"], {})[row["segment_id"]] = None
-        return {name: list(segments) for name, segments in found.items()}
+                    found.setdefault(row["id"], []).append(row["segment_id"])
+        return found
 
 
 def _found(row: Row, score: float, whole: bool) -> Found:
