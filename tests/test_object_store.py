@@ -240,7 +240,7 @@ def test_migrate_moves_pictures_into_an_object_store(
 ) -> None:
     with Collection("pages", words, uri=tmp_path / "a.db") as laptop:
         laptop.add(ENTITIES, progress=False)
-    monkeypatch.setenv("COLMILVUS_TO_TOKEN", "a token")
+    monkeypatch.setenv("COLMILVUS_TO_TOKEN", database.token or "")
 
     done = CliRunner().invoke(app, ["migrate", str(tmp_path / "a.db"), database.uri, "--images", bucket])
 
