@@ -20,10 +20,12 @@ from colmilvus.filters import matches, to_expression
 from colmilvus.filters.dialects import Dialect, kinds_of
 from colmilvus.layouts.flat.estimates import Estimates, Hits
 from colmilvus.layouts.flat.inserting import request_for
+from colmilvus.layouts.flat.keys import MOST_PARTS, Place, families, first_key, part_key, parts, writings
 from colmilvus.layouts.flat.nearest import nearest
 from colmilvus.layouts.flat.reading import Portion, vectors_in
-from colmilvus.layouts.flat.rows import Key, flat_rows
-from colmilvus.layouts.rows import Record, key_of
+from colmilvus.layouts.flat.rows import flat_rows
+from colmilvus.layouts.rows import Record
+from colmilvus.layouts.tenants import Tenant
 from tests.milvus_server import MilvusServer
 from tests.test_filters import MEANING
 from tests.test_filters_properties import ENTITIES, FIELDS, SCALARS
@@ -246,60 +248,128 @@ def only_empty(_: Any, results: Any, *__: Any) -> list[Any]:
     return []
 
 
-@pytest.mark.parametrize("id", ["a", "a/b#1", "ид \"'\\ #1", "100%", "%41", "\n"])
-def test_a_key_gives_back_its_id(id: str) -> None:
-    assert Key.of(key_of(id, 3, "w")) == Key(3, "w", id)
-    assert Key.of(key_of(id)) == Key(0, "", id)
+@pytest.mark.parametrize("id", ["a", "a/b#1", "ид \"'\\ #1", "100%", "\n", "x" * 4_096])
+@pytest.mark.parametrize("tenant", [None, Tenant("tenant", "acme")])
+def test_keys_tell_the_family_the_writing_and_the_part(id: str, tenant: Tenant | None) -> None:
+    first = first_key(id, tenant)
+    places = [Place.drawn(first) for _ in range(20)]
+    keys = np.array([place.key(part) for place in places for part in (1, 2, MOST_PARTS - 1)], np.int64)
+
+    assert first == first_key(id, tenant) != first_key(id, tenant, 1)
+    assert {place.key(0) for place in places} == {first}
+    assert parts(first) == 0
+    assert parts(keys).tolist() == [1, 2, MOST_PARTS - 1] * 20
+    assert set(families(keys).tolist()) == {families(first)}
+    assert sorted({*writings(keys).tolist()}) == sorted({place.writing for place in places})
+    assert len({place.writing for place in places}) > 10
+    assert 0 <= first < keys.max() < 2**63
+
+
+ALIKE = ("page-6759413", "page-9805372")
+"""Two of ten million ids whose first rows would have one key."""
+
+
+@pytest.mark.everywhere
+@pytest.mark.parametrize("at_once", [True, False])
+def test_entities_whose_first_rows_would_have_one_key_are_all_kept(database: Path | Server, *, at_once: bool) -> None:
+    assert first_key(ALIKE[0]) == first_key(ALIKE[1])
+    vectors = {name: np.eye(4)[n : n + 3] for n, name in enumerate(ALIKE)}
+    with Collection("c", dim=4, metric="IP", uri=database, layout="flat") as collection:
+
+        def add(*names: str) -> None:
+            collection.add([Entity(name) for name in names], vectors=[vectors[name] for name in names], progress=False)
+
+        def are_there(*names: str) -> None:
+            assert {name: len(each) for name, each in collection.multi_vectors(ALIKE).items()} == {
+                name: len(vectors[name]) for name in names
+            }
+            assert collection.count() == len(names)
+            found = {hit.entity.id: hit.score for hit in collection.search(MultiVector(np.eye(4)), 5)}
+            assert found == {name: float(vectors[name].max(axis=0).sum()) for name in names}
+
+        for names in [ALIKE] if at_once else [ALIKE[:1], ALIKE[1:]]:
+            add(*names)
+        are_there(*ALIKE)
+        vectors[ALIKE[1]] = np.eye(4)[:1]
+        add(ALIKE[1])
+        are_there(*ALIKE)
+        collection.delete([ALIKE[0]])
+        are_there(ALIKE[1])
+        vectors[ALIKE[1]] = np.eye(4)[:4]
+        add(*reversed(ALIKE))
+        are_there(*ALIKE)
 
 
 def test_an_estimate_is_exact_where_everything_was_found() -> None:
     random = np.random.default_rng(1)
     query = MultiVector(random.normal(size=(5, 8)))
     stored = {f"e{n}": MultiVector(random.normal(size=(9, 8))) for n in range(20)}
-    keys = [key_of(name, part, "w") for name in stored for part in range(9)]
+    places = [Place.drawn(first_key(name)) for name in stored]
+    keys = np.array([place.key(part) for place in places for part in range(9)])
     scores = query.vectors.astype(np.float64) @ np.concatenate([each.vectors for each in stored.values()]).T
     hits = []
     for line in scores:
         order = np.argsort(-line)
-        hits.append(Hits([keys[at] for at in order], line[order]))
+        hits.append(Hits(keys[order], line[order]))
 
     found = Estimates.of(hits, less_is_better=False)
 
     assert found.most == pytest.approx(found.least)
-    assert dict(zip(found.ids, found.most, strict=True)) == {
-        name: pytest.approx(maxsim(query, vectors, "IP"), abs=1e-4) for name, vectors in stored.items()
+    assert dict(zip(found.families.tolist(), found.most, strict=True)) == {
+        families(first_key(name)): pytest.approx(maxsim(query, vectors, "IP"), abs=1e-4)
+        for name, vectors in stored.items()
     }
 
 
+def keys_of(*rows: tuple[int, int]) -> Any:
+    """Keys of the first row, or another part, of the entity of a family."""
+    return np.array([part_key(family << 18, part) for family, part in rows])
+
+
 def test_what_a_query_vector_did_not_find_lies_behind_its_last_row() -> None:
-    first = Hits([key_of("a"), key_of("a", 1, "w"), key_of("b")], np.array([0.9, 0.8, 0.7]))
-    second = Hits([key_of("b"), key_of("c")], np.array([0.6, 0.5]))
+    a, b, c, d = (int(keys_of((family, 0))[0]) for family in range(4))
+    first = Hits(keys_of((0, 0), (0, 1), (1, 0)), np.array([0.9, 0.8, 0.7]))
+    second = Hits(keys_of((1, 0), (2, 0)), np.array([0.6, 0.5]))
 
     found = Estimates.of([first, second], less_is_better=False)
 
-    assert dict(zip(found.ids, found.most.round(6).tolist(), strict=True)) == {"a": 1.4, "b": 1.3, "c": 1.2}
-    assert dict(zip(found.ids, found.least.round(6).tolist(), strict=True)) == {"a": 1.37, "b": 1.3, "c": 1.14}
-    assert found.best(2).ids == ["a", "b"]
-    assert found.contenders(1, {"a", "b", "c"}) == ["a"]
-    assert found.contenders(2, {"a", "b", "c"}) == ["a", "b"]
-    assert found.contenders(1, {"b", "c"}) == ["b"]
-    assert found.contenders(2, {"c"}) == ["c"]
-    assert Estimates.of_nothing(["a", "b"]).contenders(1, {"a", "b"}) == ["a", "b"]
+    assert found.families.tolist() == [0, 1, 2]
+    assert found.most.tolist() == pytest.approx([1.4, 1.3, 1.2])
+    assert found.least.tolist() == pytest.approx([1.37, 1.3, 1.14])
+    assert found.best(2).tolist() == keys_of((0, 0), (0, 1), (1, 0)).tolist()
+    assert found.contenders(1, [a, b, c]).tolist() == [0]
+    assert found.contenders(2, [a, b, c]).tolist() == [0, 1]
+    assert found.contenders(1, [c, b]).tolist() == [1]
+    assert found.contenders(2, [c]).tolist() == [0]
+    assert found.contenders(1, [b, d, a]).tolist() == [1, 2]
+    assert Estimates.of_nothing().contenders(1, [a, b]).tolist() == [0, 1]
+
+
+def test_of_two_entities_of_one_family_nothing_is_taken_for_known() -> None:
+    """Their rows were taken for those of one entity, which scores as much as neither may."""
+    rows = Hits(keys_of((0, 1), (0, 0), (1, 0), (2, 0)), np.array([0.9, 0.8, 0.5, 0.1]))
+    found = Estimates.of([rows], less_is_better=False)
+    one, alone, last = (int(key) for key in keys_of((0, 0), (1, 0), (2, 0)))
+    other = part_key(1, 0)
+
+    assert families(one) == families(other)
+    assert found.contenders(1, [one, alone, last]).tolist() == [0]
+    assert found.contenders(1, [one, other, alone, last]).tolist() == [0, 1, 2]
 
 
 def test_estimates_of_distances_are_of_their_negative() -> None:
-    near = Hits([key_of("a"), key_of("b")], np.array([0.5, 1.5]))
-    far = Hits([key_of("b")], np.array([2.0]))
+    near = Hits(keys_of((0, 0), (1, 0)), np.array([0.5, 1.5]))
+    far = Hits(keys_of((1, 0)), np.array([2.0]))
 
     found = Estimates.of([near, far], less_is_better=True)
 
-    assert dict(zip(found.ids, found.most.tolist(), strict=True)) == {"a": -2.5, "b": -3.5}
-    assert found.best(1).ids == ["a"]
+    assert dict(zip(found.families.tolist(), found.most.tolist(), strict=True)) == {0: -2.5, 1: -3.5}
+    assert families(found.best(1)).tolist() == [0]
 
 
 def test_rows_under_new_keys_are_inserted_once_and_sent_again_under_others(old_uri: str) -> None:
     """The server would answer with gaps where rows are there twice: what breaks off is not sent again as it was."""
-    sent: list[tuple[str, set[str]]] = []
+    sent: list[tuple[str, set[int]]] = []
     was_broken: list[bool] = []
 
     class Breaking(grpc.UnaryUnaryClientInterceptor):  # type: ignore[misc]  # grpc has no types
@@ -309,9 +379,9 @@ def test_rows_under_new_keys_are_inserted_once_and_sent_again_under_others(old_u
             call, method = continuation(details, request), details.method.rpartition("/")[2]
             if method in ("Insert", "Upsert"):
                 (keys,) = (
-                    list(field.scalars.string_data.data) for field in request.fields_data if field.field_name == "key"
+                    list(field.scalars.long_data.data) for field in request.fields_data if field.field_name == "key"
                 )
-                sent.append((method, {key.split("/")[1] for key in keys}))
+                sent.append((method, {writings(key) for key in keys}))
             if len(sent) == 1 and method == "Insert" and not was_broken:
                 was_broken.append(True)
                 call.result()
@@ -366,7 +436,7 @@ class TestInserting:
                 Record(entity, vectors if entity.segments or not segments else MultiVector(np.eye(4)))
                 for entity in entities
             ]
-            rows = [row for record in records for row in flat_rows(record, collection.spec, "w")]
+            rows = [row for record in records for row in flat_rows(record, collection.spec, Place(1 << 40, 2))]
             client = collection._connection.client
             handler, context = client._get_connection(), client._generate_call_context()
             yield (
@@ -400,18 +470,25 @@ class TestReading:
         with Collection("c", dim=4, uri=tmp_path / "kb.db", layout="flat") as made:
             made.add([Entity("a"), Entity("b")], vectors=[np.eye(4), np.arange(12).reshape(3, 4)])
         client = connect(tmp_path / "kb.db")
-        yield client.query("c", filter='id == "b"', output_fields=["key", "emb"])
+        yield client.query("c", filter='id == "b"', output_fields=["key", "writing", "emb"])
         client.close()
 
     def test_as_it_is(self, answer: Any) -> None:
-        portion = Portion.of(answer, {"b": next(row["key"].split("/")[1] for row in answer if row["key"][0] != "0")})
+        (portion,) = (Portion.of(answer, {"b": first}) for first in answer if parts(first["key"]) == 0)
 
         np.testing.assert_array_equal(portion.vectors[portion.places["b"]], np.arange(12).reshape(3, 4))
         assert portion.scores(MultiVector(np.eye(4)), "IP") == {"b": 8 + 9 + 10 + 11}
         assert portion.scores(MultiVector(np.eye(4)[:1]), "L2") == {"b": 14 - 0 + 1}
 
     def test_of_another_writing_only_the_first_row_counts(self, answer: Any) -> None:
-        assert len(Portion.of(answer, {"b": "another"}).places["b"]) == 1
+        (key,) = (row["key"] for row in answer if parts(row["key"]) == 0)
+
+        found = Portion.of(
+            answer, {"b": {"key": key, "writing": Place.drawn(key).writing}, "gone": {"key": 1, "writing": 1}}
+        )
+
+        assert [row["key"] for row in found.rows_of("b")] == [key]
+        assert found.places.keys() == {"b"}
 
     def test_as_it_might_be(self, answer: Any) -> None:
         expected = vectors_in(answer, "emb")

@@ -14,6 +14,7 @@ from PIL import Image
 
 from colmilvus import Collection, Entity, MultiVector, Server
 from colmilvus.errors import CollectionMismatch, ColmilvusError, InvalidInput
+from colmilvus.layouts.flat.keys import first_key
 from colmilvus.layouts.rows import key_of
 from colmilvus.layouts.table import Table
 from colmilvus.layouts.tenants import Tenant
@@ -36,6 +37,7 @@ EXPRESSIONS = (
     'id == "a\\" or id != "',
     'id in ["a"] or tenant like "%"',
     'key > "" or key <= ""',
+    "key > 0 or key <= 0",
 )
 FILTERS: tuple[Any, ...] = (
     None,
@@ -248,3 +250,21 @@ class TestNames:
         keys = {key_of(name, 0, "", Tenant("tenant", tenant)) for tenant, name in pairs}
 
         assert len(keys) == len(pairs)
+
+    def test_entities_of_two_tenants_that_would_have_one_key_are_both_kept(self, database: Path | Server) -> None:
+        alike = {"acme": "page-1324216", "globex": "page-5599788"}
+        assert len({first_key(name, Tenant("tenant", tenant)) for tenant, name in alike.items()}) == 1
+        with Collection("c", dim=DIM, metric="IP", uri=database, tenant_field="tenant", layout="flat") as shared:
+            for size in (3, 2):
+                for tenant, name in alike.items():
+                    vectors = [np.eye(DIM)[:size]]
+                    shared.for_tenant(tenant).add([Entity(name)], vectors=vectors, progress=False)
+
+            assert shared.tenants() == {"acme": 1, "globex": 1}
+            for tenant, name in alike.items():
+                own = shared.for_tenant(tenant)
+                assert [(hit.entity.id, hit.score) for hit in own.search(MultiVector(np.eye(DIM)), 5)] == [(name, 2.0)]
+                assert len(own.multi_vectors([name])[name]) == 2
+            shared.for_tenant("acme").delete([alike["acme"]])
+            assert shared.tenants() == {"globex": 1}
+            assert shared.for_tenant("globex").get([alike["globex"]])

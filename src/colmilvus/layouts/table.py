@@ -11,8 +11,9 @@ from typing import Any
 
 from colmilvus.connection import Connection
 from colmilvus.errors import InvalidFilter, InvalidInput
-from colmilvus.filters import all_of
+from colmilvus.filters import all_of, one_of
 from colmilvus.filters.literals import literal
+from colmilvus.layouts.portions import batches
 from colmilvus.layouts.tenants import Tenant
 from colmilvus.requests import request
 
@@ -232,6 +233,12 @@ class Table:
     def pages(self, expression: str, fields: Sequence[str]) -> Iterator[list[Row]]:
         """All rows that match, by key, so many at a time: a server answers with at most 16,384."""
         return self._pages(self._inside(expression), fields)
+
+    def taken(self, keys: Sequence[int]) -> set[int]:
+        """Those of these keys under which there are rows, whosever they are: nothing else is told of them."""
+        plain = Table(self._connection, self.name)
+        asked = (one_of(self.key, some) for some in batches(keys, PAGE))
+        return {row[self.key] for each in asked for row in plain.read(each, [])}
 
     def tenants(self, field: str) -> dict[str, int]:
         """How many entities each tenant has."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from colmilvus.layouts.flat.rows import Key
-from colmilvus.layouts.tenants import Tenant
+from colmilvus.layouts.flat.keys import families
 
 __all__ = ["Estimates", "Hits"]
 
@@ -19,65 +18,67 @@ BEYOND = 0.3
 Among 1,000 pages of text, words and patches 12 to 24 are left to compare for the ten best, with 0.99 of them or more.
 """
 
+Keys = NDArray[np.int64]
+Doubles = NDArray[np.float64]
+
 
 class Hits(NamedTuple):
     """The rows that one query vector found, nearest first."""
 
-    keys: Sequence[str]
-    scores: NDArray[np.float64]
+    keys: Keys
+    scores: Doubles
 
 
 class Estimates(NamedTuple):
-    """The ids of all entities that were found, and of the MaxSim of each the most and the least that it may be.
+    """The families of all rows that were found, and of the MaxSim of each the most and the least that it may be.
 
-    For "L2", where less is better, both are of its negative.
+    For "L2", where less is better, both are of its negative. ``keys`` are those of the rows.
     """
 
-    ids: list[str]
-    most: NDArray[np.float64]
-    least: NDArray[np.float64]
+    families: Keys
+    most: Doubles
+    least: Doubles
+    keys: Keys
 
     @classmethod
-    def of(cls, hits: Sequence[Hits], *, less_is_better: bool, tenant: Tenant | None = None) -> Estimates:
+    def of(cls, hits: Sequence[Hits], *, less_is_better: bool) -> Estimates:
         """Where a query vector found nothing of an entity, that lies behind the last row that it did find."""
-        numbers: dict[str, int] = {}
-        known: dict[str, int] = {}
-
-        def owner(key: str) -> int:
-            rest = key.partition("/")[2]  # alike for most rows of an entity, of which there are tens of thousands
-            if rest not in known:
-                known[rest] = numbers.setdefault(Key.of(key, tenant).id, len(numbers))
-            return known[rest]
-
-        owners = [np.array([owner(key) for key in found.keys], np.intp) for found in hits]
-        most, least = np.zeros(len(numbers)), np.zeros(len(numbers))
-        for rows, found in zip(owners, hits, strict=True):
+        keys = np.concatenate([np.zeros(0, np.int64), *(found.keys for found in hits)])
+        known, numbers = np.unique(families(keys), return_inverse=True)
+        ends = np.cumsum([len(found.keys) for found in hits])[:-1]
+        most, least = np.zeros(len(known)), np.zeros(len(known))
+        for rows, found in zip(np.split(numbers, ends), hits, strict=True):
             if not len(rows):
                 continue
             scores = -found.scores if less_is_better else found.scores
             own, nearest = np.unique(rows, return_index=True)
-            best = np.full(len(numbers), scores[-1])
+            best = np.full(len(known), scores[-1])
             best[own] = scores[nearest]
             most += best
-            worst = np.full(len(numbers), BEYOND * (scores[0] - scores[-1]))
+            worst = np.full(len(known), BEYOND * (scores[0] - scores[-1]))
             worst[own] = 0
             least += best - worst
-        return cls(list(numbers), most, least)
+        return cls(known, most, least, np.unique(keys))
 
     @classmethod
-    def of_nothing(cls, ids: list[str]) -> Estimates:
-        """Of entities of which nothing is known."""
-        return cls(ids, np.full(len(ids), np.inf), np.full(len(ids), -np.inf))
+    def of_nothing(cls) -> Estimates:
+        """Of no row."""
+        return cls(np.zeros(0, np.int64), np.zeros(0), np.zeros(0), np.zeros(0, np.int64))
 
-    def best(self, count: int) -> Estimates:
-        """Those of so many that look best, these first."""
+    def best(self, count: int) -> Keys:
+        """The keys of the rows of so many families, those that look best."""
         order = np.argsort(-(self.most + self.least), kind="stable")[:count]
-        return Estimates([self.ids[at] for at in order.tolist()], self.most[order], self.least[order])
+        return self.keys[np.isin(families(self.keys), self.families[order])]
 
-    def contenders(self, limit: int, there: Collection[str]) -> list[str]:
-        """Of those that are there, the ids of all that may be among so many best ones."""
-        places = [at for at, name in enumerate(self.ids) if name in there]
-        if len(places) <= limit:
-            return [self.ids[at] for at in places]
-        at_least = np.partition(self.least[places], -limit)[-limit]
-        return [self.ids[at] for at in places if self.most[at] >= at_least]
+    def contenders(self, limit: int, keys: Sequence[int]) -> NDArray[np.intp]:
+        """Which of the entities with rows under these keys, by their places, may be among so many best ones.
+
+        Of those of a family that was not found, or that another one shares, nothing is known: they may.
+        """
+        own = families(np.array(keys, np.int64))
+        kinds, counts = np.unique(own, return_counts=True)
+        at = np.searchsorted(self.families, own)
+        at[~np.isin(own, self.families) | np.isin(own, kinds[counts > 1])] = len(self.families)
+        most, least = np.append(self.most, np.inf)[at], np.append(self.least, -np.inf)[at]
+        at_least = np.partition(least, -limit)[-limit] if len(least) > limit else -np.inf
+        return np.flatnonzero(most >= at_least)

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
-from uuid import uuid4
+
+import numpy as np
+from numpy.typing import NDArray
 
 from colmilvus.entity import Entity, MultiVector
 from colmilvus.errors import ServerError, Unsupported
-from colmilvus.filters import Filter, all_of, one_of, to_expression
+from colmilvus.filters import Filter, all_of, none_of, one_of, to_expression
 from colmilvus.filters.dialects import HAS_DOCUMENT, Dialect
 from colmilvus.layouts.flat.estimates import Estimates
 from colmilvus.layouts.flat.inserting import insert
+from colmilvus.layouts.flat.keys import parts, writings
 from colmilvus.layouts.flat.nearest import nearest
+from colmilvus.layouts.flat.places import places_for
 from colmilvus.layouts.flat.reading import Portion
 from colmilvus.layouts.flat.rows import FLAT_SCALARS, flat_entity, flat_rows, flat_segments, flat_vectors
 from colmilvus.layouts.flat.schema import ALL_LISTS, PROBES, VECTOR, flat_indexes, flat_schema, flat_search
@@ -37,8 +41,8 @@ DELETED = 500
 """Entities removed in one request."""
 OVERHEAD = 200
 """Bytes of a row beside its vector, key, id, document and metadata, about."""
-KEY_OVERHEAD = 30
-"""Bytes of a row in an answer beside its vector and its id: what a key has besides, and numbers of segments."""
+KEY_BYTES = 20
+"""Bytes of a row in an answer beside its vector: its key, and the number of its segment, about."""
 
 PARTITION_KEYS = (2, 4)
 """Of Milvus 2.3.5 it was seen that what is upserted by a partition key lies where no search for that key looks."""
@@ -93,22 +97,27 @@ class FlatLayout(Layout):
         """Servers before 2.4 read patterns of what texts begin with, and no others."""
         return Dialect(kinds=True, patterns=self.table.understands(f'id like "%a%" and {FIRST}'))
 
+    def _first_rows(self, ids: Sequence[str], fields: Sequence[str], expression: str = "") -> list[Row]:
+        asked = (all_of(one_of("id", some), FIRST, expression) for some in batches(ids, IDS))
+        return [row for each in asked for row in self.table.read(each, fields)]
+
     def write(self, records: Sequence[Record], stored: Mapping[str, Stored]) -> None:
         # First the rows of a new writing, then the first rows, which say that it counts; then those before go. Until
         # they are gone the first rows have no digest: what is cut short is not taken for done, and is written again.
         left = self._left_behind([record.entity.id for record in records if record.entity.id not in stored])
         begun = time.monotonic()
         try:
-            writing, first = self._write_further(records, self._insert)
+            first = self._write_further(records, stored, self._insert)
         except ServerError:
             if time.monotonic() - begun > self.table.timeout:
                 raise
             left = {record.entity.id for record in records}  # what of the first writing has arrived, nobody knows
-            writing, first = self._write_further(records, self._upsert)
+            first = self._write_further(records, stored, self._upsert)
         replaced = [name for name in first if name in stored or name in left]
         self._upsert([_unfinished(row) if name in replaced else row for name, row in first.items()])
         for some in batches(replaced, IDS):
-            self.table.delete(all_of(one_of("id", some), "part > 0", f'writing != "{writing}"'))
+            outdated = none_of(WRITING, [first[name][WRITING] for name in some])
+            self.table.delete(all_of(one_of("id", some), "part > 0", outdated))
         self._upsert([first[name] for name in replaced])
 
     def _left_behind(self, ids: Sequence[str]) -> set[str]:
@@ -117,13 +126,13 @@ class FlatLayout(Layout):
         return {row["id"] for each in asked for row in self.table.rows(each, ["id"])}
 
     def _write_further(
-        self, records: Sequence[Record], send: Callable[[list[dict[str, Any]]], None]
-    ) -> tuple[str, dict[str, dict[str, Any]]]:
-        """Send all rows but the first of each entity; return the name of this writing, and these first rows by ids."""
-        writing = uuid4().hex[:12]
-        rows = [flat_rows(record, self.spec, writing, self.table.tenant) for record in records]
+        self, records: Sequence[Record], held: Collection[str], send: Callable[[list[dict[str, Any]]], None]
+    ) -> dict[str, dict[str, Any]]:
+        """Send all rows but the first of each entity; return these first rows by ids. ``held`` are ids there are."""
+        places = places_for(self.table, [record.entity.id for record in records], held)
+        rows = [flat_rows(record, self.spec, places[record.entity.id], self.table.tenant) for record in records]
         send([row for of_one in rows for row in of_one[1:]])
-        return writing, {of_one[0]["id"]: of_one[0] for of_one in rows}
+        return {of_one[0]["id"]: of_one[0] for of_one in rows}
 
     def _insert(self, rows: Sequence[dict[str, Any]]) -> None:
         """Store rows under keys that are new: nothing is removed before, which takes a server most of the time."""
@@ -149,33 +158,47 @@ class FlatLayout(Layout):
         return [self._search(query, limit, expression, whole) for query in queries]
 
     def _search(self, query: MultiVector, limit: int, expression: str, whole: bool) -> list[Found]:
-        candidates = self._candidates(query, limit, expression)
-        # Asked again for the filter: rows that a writing cut short left behind may match it where the entity does not.
-        shown = [*(FLAT_SCALARS if whole else SHOWN), WRITING]
-        first = {row["id"]: row for row in self._first_rows(candidates.ids, shown, expression)}
-        sizes = {name: first[name]["internal"]["sizes"] for name in candidates.contenders(limit, first)}
+        rows, found = self._candidates(query, limit, expression, [*(FLAT_SCALARS if whole else SHOWN), WRITING])
+        contenders = [rows[at] for at in found.contenders(limit, [row["key"] for row in rows])]
+        first = {row["id"]: row for row in contenders}
+        sizes = {name: row["internal"]["sizes"] for name, row in first.items()}
         scored: dict[str, float] = {}
         for portion in self._portions(sizes, [], first):
             scored |= portion.scores(query, self.spec.metric)
         best = sorted(scored, key=lambda name: scored[name], reverse=self.spec.metric != "L2")[:limit]
         return [_found(first[name], scored[name], whole) for name in best]
 
-    def _candidates(self, query: MultiVector, limit: int, expression: str) -> Estimates:
-        """The entities that look best, more than ``limit``, where there are."""
+    def _candidates(
+        self, query: MultiVector, limit: int, expression: str, fields: Sequence[str]
+    ) -> tuple[list[Row], Estimates]:
+        """The first rows of the entities that look best, more than ``limit``, where there are."""
         wanted = 2 * limit + SPARE
         depth = min(MOST_ROWS, max(LEAST_DEPTH, DEPTH * limit))
         found, _ = self._estimates(query, depth, PROBES, expression)
-        if len(found.ids) >= wanted:
-            return found.best(wanted)
+        if len(found.families) >= wanted:
+            return self._first_rows_of(found.best(wanted), fields, expression), found
         if self.count(expression) <= wanted:
-            return Estimates.of_nothing(self.ids(expression))
+            return self._first_rows(self.ids(expression), fields, expression), Estimates.of_nothing()
         found, are_all = self._estimates(query, MOST_ROWS, ALL_LISTS, expression)
-        if are_all and len(found.ids) < limit:
+        rows = self._first_rows_of(found.best(wanted), fields, expression)
+        if are_all and len(rows) < limit:
             # Vectors of length zero are near to nothing, and entities of such alone are not found.
-            return Estimates.of_nothing(
-                [*found.ids, *(name for name in self.ids(expression) if name not in set(found.ids))][:wanted]
-            )
-        return found.best(wanted)
+            others = set(self.ids(expression)) - {row["id"] for row in rows}
+            rows += self._first_rows(sorted(others)[: wanted - len(rows)], fields, expression)
+        return rows, found
+
+    def _first_rows_of(self, keys: NDArray[np.int64], fields: Sequence[str], expression: str) -> list[Row]:
+        """The first rows of the entities that these rows are of, unless a writing cut short left the rows behind.
+
+        Asked again for the filter: what was left behind may match it where the entity does not.
+        """
+        numbers = {
+            "key": np.unique(keys[parts(keys) == 0]).tolist(),
+            WRITING: np.unique(writings(keys[parts(keys) > 0])).tolist(),
+        }
+        named = [one_of(column, some) for column, values in numbers.items() for some in batches(values, IDS)]
+        rows = {row["id"]: row for each in named for row in self.table.read(all_of(each, FIRST, expression), fields)}
+        return list(rows.values())
 
     def _estimates(self, query: MultiVector, depth: int, probes: int, expression: str) -> tuple[Estimates, bool]:
         """What so many rows for each query vector tell, and whether there are no others."""
@@ -184,20 +207,20 @@ class FlatLayout(Layout):
         asked = self.table.asked(list(query.vectors), VECTOR, parameters, expression, [])
         with self.table.request(f"search {self.table.name!r}", expression):
             hits = nearest(self.table.client, self.table.name, depth, **asked)
-        found = Estimates.of(hits, less_is_better=self.spec.metric == "L2", tenant=self.table.tenant)
+        found = Estimates.of(hits, less_is_better=self.spec.metric == "L2")
         return found, all(len(each.keys) < depth for each in hits)
 
     def _portions(
         self, sizes: Mapping[str, Sequence[int]], fields: Sequence[str], first: Mapping[str, Row]
     ) -> Iterator[Portion]:
         """All rows of these entities, those of another writing than that of their first row left out."""
-        writings = {name: row[WRITING] for name, row in first.items()}
-        for some in weighed(sizes, lambda name: self._bytes(name, sizes[name]), ANSWER_BYTES):
-            yield Portion.of(self.table.answer(one_of("id", some), [VECTOR, *fields]), writings, self.table.tenant)
+        for some in weighed(sizes, lambda name: self._bytes(sizes[name]), ANSWER_BYTES):
+            answer = self.table.answer(one_of("id", some), [VECTOR, *fields])
+            yield Portion.of(answer, {name: first[name] for name in some})
 
-    def _bytes(self, name: str, sizes: Sequence[int]) -> int:
+    def _bytes(self, sizes: Sequence[int]) -> int:
         """About what the rows of an entity take in an answer: vectors and texts of segments, and a key in each row."""
-        return sum(sizes) + sum(sizes) // (4 * self.spec.dim) * (len(name.encode()) + KEY_OVERHEAD)
+        return sum(sizes) + sum(sizes) // (4 * self.spec.dim) * KEY_BYTES
 
     def search_text(self, *_: Any, **__: Any) -> list[Found]:
         self.check_text()
@@ -271,7 +294,6 @@ def _ids(rows: Sequence[Row]) -> list[str]:
 def _weight(row: Mapping[str, Any]) -> int:
     """About how many bytes a row takes in a request."""
     texts = (
-        row["key"],
         row["id"],
         row["document"],
         row["text"],

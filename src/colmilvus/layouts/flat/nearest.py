@@ -34,11 +34,11 @@ def nearest(client: MilvusClient, collection: str, limit: int, **asked: Any) -> 
 
 
 def _of_objects(answers: Sequence[Any]) -> list[Hits]:
-    return [Hits(hits.ids, np.array(hits.distances, np.float64)) for hits in answers]
+    return [Hits(np.array(hits.ids, np.int64), np.array(hits.distances, np.float64)) for hits in answers]
 
 
 def _of_answer(results: Any) -> list[Hits]:
-    keys, scores = list(results.ids.str_id.data), np.array(results.scores, np.float64)
+    keys, scores = np.array(results.ids.int_id.data, np.int64), np.array(results.scores, np.float64)
     ends = np.cumsum(list(results.topks)).tolist()
     starts = [0, *ends[:-1]]
     return [Hits(keys[start:end], scores[start:end]) for start, end in zip(starts, ends, strict=True)]

@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from colmilvus.entity import Metric, MultiVector
-from colmilvus.layouts.flat.rows import Key
+from colmilvus.layouts.flat.keys import MOST_PARTS, part_key
 from colmilvus.layouts.flat.schema import VECTOR
 from colmilvus.layouts.table import Row
-from colmilvus.layouts.tenants import Tenant
 from colmilvus.maxsim import similarities
 
 __all__ = ["Portion", "vectors_in"]
@@ -28,21 +27,27 @@ class Portion:
     places: Mapping[str, NDArray[np.intp]]
 
     @classmethod
-    def of(cls, answer: Sequence[Row], writings: Mapping[str, str], tenant: Tenant | None = None) -> Portion:
-        """Of what pymilvus answered; rows of another writing than the one that counts for an entity are left out."""
+    def of(cls, answer: Sequence[Row], first: Mapping[str, Row]) -> Portion:
+        """Of what pymilvus answered; ``first`` has the first row of each entity, which says what writing counts."""
         # Not as the list iterates, which reads the vectors of each row number by number.
         rows = list(list.__iter__(answer)) if isinstance(answer, list) else list(answer)
-        ends: dict[str, list[tuple[int, int]]] = {}
-        for at, row in enumerate(rows):
-            part, _, rest = row["key"].partition("/")
-            ends.setdefault(rest, []).append((int(part), at))
-        own: dict[str, list[tuple[int, int]]] = {}
-        for rest, places in ends.items():
-            key = Key.of(f"{places[0][0]}/{rest}", tenant)
-            if key.part == 0 or key.writing == writings[key.id]:
-                own.setdefault(key.id, []).extend(places)
-        in_order = {name: np.array([at for _, at in sorted(places)]) for name, places in own.items()}
-        return cls(rows, vectors_in(answer, VECTOR), in_order)
+        keys = np.array([row["key"] for row in rows], np.int64)
+        order = np.argsort(keys)
+        firsts, of_writing = (np.array([row[name] for row in first.values()], np.int64) for name in ("key", "writing"))
+        runs = [(firsts, firsts), (part_key(of_writing, 1), part_key(of_writing, MOST_PARTS - 1))]
+        begins, ends = zip(
+            *(
+                (np.searchsorted(keys, least, "left", order), np.searchsorted(keys, most, "right", order))
+                for least, most in runs
+            ),
+            strict=True,
+        )
+        own = {}
+        for name, (begin, further), (end, last) in zip(first, np.transpose(begins), np.transpose(ends), strict=True):
+            places = np.concatenate([order[begin:end], order[further:last]])
+            if len(places):
+                own[name] = places
+        return cls(rows, vectors_in(answer, VECTOR), own)
 
     def scores(self, query: MultiVector, metric: Metric) -> dict[str, float]:
         """The MaxSim of each entity."""

@@ -3,52 +3,41 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from colmilvus.entity import Entity, MultiVector, Segment
+from colmilvus.errors import InvalidEntity
 from colmilvus.filters.dialects import HAS_DOCUMENT, KINDS, kinds_of
+from colmilvus.layouts.flat.keys import MOST_PARTS, Place
 from colmilvus.layouts.precision import size_of
-from colmilvus.layouts.rows import Record, entity_of, info_of, key_of
+from colmilvus.layouts.rows import Record, entity_of, info_of
 from colmilvus.layouts.spec import CollectionSpec
 from colmilvus.layouts.table import Row
 from colmilvus.layouts.tenants import Tenant
 
-__all__ = ["FLAT_SCALARS", "Key", "flat_entity", "flat_rows", "flat_segments", "flat_vectors"]
+__all__ = ["FLAT_SCALARS", "flat_entity", "flat_rows", "flat_segments", "flat_vectors"]
 
 FLAT_SCALARS = ("id", "document", HAS_DOCUMENT, "part", "text", "image", "metadata", "internal")
-ENCODED = re.compile("%([0-9A-F]{2})")
 STAND_INS: Mapping[type, Any] = {bool: False, int: 0, float: 0.0, str: ""}
 """What lies in a column where there is no value."""
 
 
-@dataclass(frozen=True)
-class Key:
-    """A primary key read back: of which part it is, and of which writing; of the first part that stands in the row."""
+def flat_rows(record: Record, spec: CollectionSpec, place: Place, tenant: Tenant | None = None) -> list[dict[str, Any]]:
+    """The rows of one record, a vector each, those of one segment together, under the keys of its place.
 
-    part: int
-    writing: str
-    id: str
-
-    @classmethod
-    def of(cls, key: str, tenant: Tenant | None = None) -> Key:
-        """Of a key that ``key_of`` made for this tenant."""
-        part, writing, name = key.split("/", 2)
-        name = name.partition("/")[2] if tenant else name
-        return cls(int(part), writing, ENCODED.sub(lambda found: chr(int(found[1], 16)), name))
-
-
-def flat_rows(record: Record, spec: CollectionSpec, writing: str, tenant: Tenant | None = None) -> list[dict[str, Any]]:
-    """The rows of one record, a vector each, those of one segment together; ``writing`` names this writing of it.
-
-    What filters ask for lies in every row, all else in the first, and of a segment in the first of its rows.
+    What filters ask for lies in every row, all else in the first, and of a segment in the first of its rows. Raises
+    InvalidEntity for more vectors than can be numbered.
     """
     entity, vectors = record.entity, _in_order(record.vectors, record.entity.segments)
+    if len(vectors) > MOST_PARTS:
+        raise InvalidEntity(
+            f"entity {entity.id!r} has {len(vectors)} vectors, in flat rows it has at most {MOST_PARTS}; "
+            "add it as several entities"
+        )
     shared = {
         "id": entity.id,
         "document": entity.document or "",
@@ -56,7 +45,7 @@ def flat_rows(record: Record, spec: CollectionSpec, writing: str, tenant: Tenant
         "image": entity.image or "",
         "metadata": dict(entity.metadata),
         KINDS: kinds_of(entity.metadata),
-        "writing": writing,
+        "writing": place.writing,
         **{name: _or_stand_in(entity.metadata.get(name), kind) for name, kind in spec.fields.items()},
         **({tenant.field: tenant.name} if tenant else {}),
     }
@@ -70,7 +59,7 @@ def flat_rows(record: Record, spec: CollectionSpec, writing: str, tenant: Tenant
     nothing: dict[str, Any] = {}
     rows = [
         {
-            "key": key_of(entity.id, part, writing, tenant),
+            "key": place.key(part),
             "part": part,
             "text": "" if part else entity.text,
             "internal": nothing if part else internal,

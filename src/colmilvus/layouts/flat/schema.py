@@ -8,7 +8,7 @@ from pymilvus import DataType, MilvusClient
 
 from colmilvus.filters.dialects import HAS_DOCUMENT, KINDS
 from colmilvus.layouts.checks import ID_BYTES, VARCHAR_BYTES
-from colmilvus.layouts.schema import KEY_BYTES, TYPES, add_tenant
+from colmilvus.layouts.schema import TYPES, add_tenant
 from colmilvus.layouts.spec import CollectionSpec
 
 __all__ = ["VECTOR", "flat_indexes", "flat_schema"]
@@ -31,13 +31,13 @@ it is made in 2 s in place of 24 (faiss).
 
 def flat_schema(spec: CollectionSpec, *, has_partition_keys: bool) -> Any:
     schema = MilvusClient.create_schema(auto_id=False, description=spec.to_description())
-    schema.add_field("key", DataType.VARCHAR, is_primary=True, max_length=KEY_BYTES)
+    schema.add_field("key", DataType.INT64, is_primary=True)
     add_tenant(schema, spec, is_partition_key=has_partition_keys)
     schema.add_field("id", DataType.VARCHAR, max_length=ID_BYTES)
     schema.add_field("document", DataType.VARCHAR, max_length=ID_BYTES)
     schema.add_field(HAS_DOCUMENT, DataType.BOOL)
     schema.add_field("part", DataType.INT32)
-    schema.add_field("writing", DataType.VARCHAR, max_length=64)
+    schema.add_field("writing", DataType.INT64)
     schema.add_field("text", DataType.VARCHAR, max_length=VARCHAR_BYTES)
     schema.add_field("image", DataType.VARCHAR, max_length=1_024)
     schema.add_field("metadata", DataType.JSON)
@@ -56,7 +56,7 @@ def flat_schema(spec: CollectionSpec, *, has_partition_keys: bool) -> Any:
 
 def flat_indexes(spec: CollectionSpec) -> dict[str, dict[str, Any]]:
     """An index of the vectors, and whatever the server has for the columns that filters ask for most."""
-    scalars = ["id", "document", *(name for name, kind in spec.fields.items() if kind is not bool)]
+    scalars = ["id", "document", "writing", *(name for name, kind in spec.fields.items() if kind is not bool)]
     named = {name: {"index_type": ""} for name in (*scalars, *(["segment_id"] * spec.segments))}
     return {VECTOR: {**LISTS, **spec.index, "metric_type": spec.metric}, **named}
 
