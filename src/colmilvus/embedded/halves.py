@@ -2,7 +2,7 @@
 
 Large records of float32 lie on the disk as their vectors in bfloat16, rounded to the nearest, and then, in as many
 bytes, what that leaves out: no bit is lost, nothing grows, and a search that reads the first half alone knows every
-component to one part in 512. Small records are not worth the trouble, and float16 is short as it is.
+component to one part in 256. Small records are not worth the trouble, and float16 is short as it is.
 """
 
 from __future__ import annotations

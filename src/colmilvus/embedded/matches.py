@@ -26,7 +26,7 @@ except ImportError as error:
 
 __all__ = ["SUMMED", "Doubles", "Floats", "Integers", "Matches", "bounds_of", "largest"]
 
-ROUNDED = 2.0**-9
+ROUNDED = 2.0**-8
 """How far off a component in bfloat16 is at most, by its size."""
 SUMMED = 2.0**-22
 """How far off a sum of float32 products, and the exact one beside it, are at most, by sizes, for each product."""
