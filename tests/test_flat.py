@@ -15,7 +15,7 @@ from pymilvus.grpc_gen import milvus_pb2_grpc
 
 from colmilvus import Collection, Entity, MultiVector, Segment, Server, maxsim
 from colmilvus.embedded import connect
-from colmilvus.errors import CollectionMismatch, InvalidInput, Unsupported
+from colmilvus.errors import CollectionMismatch, InvalidEntity, InvalidInput, Unsupported
 from colmilvus.filters import matches, to_expression
 from colmilvus.filters.dialects import Dialect, kinds_of
 from colmilvus.layouts.flat.estimates import Estimates, Hits
@@ -25,6 +25,7 @@ from colmilvus.layouts.flat.nearest import nearest
 from colmilvus.layouts.flat.reading import Portion, vectors_in
 from colmilvus.layouts.flat.rows import flat_rows
 from colmilvus.layouts.rows import Record
+from colmilvus.layouts.spec import CollectionSpec
 from colmilvus.layouts.tenants import Tenant
 from tests.milvus_server import MilvusServer
 from tests.test_filters import MEANING
@@ -263,6 +264,14 @@ def test_keys_tell_the_family_the_writing_and_the_part(id: str, tenant: Tenant |
     assert sorted({*writings(keys).tolist()}) == sorted({place.writing for place in places})
     assert len({place.writing for place in places}) > 10
     assert 0 <= first < keys.max() < 2**63
+
+
+def test_more_vectors_than_can_be_numbered_are_refused() -> None:
+    spec = CollectionSpec(dim=2)
+    record = Record(Entity("book"), MultiVector(np.ones((MOST_PARTS + 1, 2), np.float32)))
+
+    with pytest.raises(InvalidEntity, match="'book' has 524289 vectors, in flat rows it has at most 524288; add it as"):
+        flat_rows(record, spec, Place.drawn(first_key("book")))
 
 
 ALIKE = ("page-6759413", "page-9805372")
