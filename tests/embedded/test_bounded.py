@@ -88,7 +88,7 @@ def test_bounds_hold_where_everything_is_rounded_as_far_as_can_be_in_one_directi
     """The better page is rounded down all along, the other one up: what bfloat16 makes of them is the wrong order."""
     middle = 1 + 2.0**-8
     lower = np.full((64, 128), middle - 2.0**-20, np.float32)
-    upper = np.tile(np.float32([2 * middle + 2.0**-20] * 63 + [1.9] + [0] * 64), (64, 1))
+    upper = np.tile(np.array([2 * middle + 2.0**-20] * 63 + [1.9] + [0] * 64, np.float32), (64, 1))
     query = np.ones((1, 128), np.float32)
     wanted = oracle(query, [lower, upper], "IP")
     assert wanted[0] > wanted[1]

@@ -18,6 +18,7 @@ from pymilvus import MilvusClient
 from colmilvus.embedded import collecting, connect, segments, vectors
 from colmilvus.embedded.collecting import Collecting
 from colmilvus.embedded.lite import space
+from colmilvus.embedded.segments import norms_of
 from colmilvus.embedded.vectors import Column, Record, StoreClosed, VectorStore
 from colmilvus.errors import DatabaseDamaged
 from tests.embedded.pages import FIELD, count, create, row, search, stored
@@ -38,7 +39,7 @@ def _small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def record(number: int) -> Record:
     count = 500 * (number % 7 > 0)
-    parts = tuple(np.full((count, column.dim), number % 1000, column.dtype) for column in COLUMNS)
+    parts = tuple(np.full((count, column.dim), number % 1000 + 1 / 3, column.dtype) for column in COLUMNS)
     return Record(count, parts, (b"text %d" % number,))
 
 
@@ -63,6 +64,8 @@ def check(store: VectorStore, rows: list[int]) -> None:
         assert store.scalars(number) == list(wanted.scalars)
         for column in range(len(COLUMNS)):
             assert np.array_equal(store.vectors(number, column), wanted.vectors[column])
+            off = COLUMNS[column].rounding(wanted.vectors[column], norms_of(wanted.vectors[column]))
+            assert store.roundings(np.array([number]), column) == np.float32(off)
 
 
 def size(folder: Path) -> int:
@@ -88,6 +91,7 @@ def test_what_lives_keeps_its_number_and_the_rest_gives_its_space_back(tmp_path:
         assert store.append([record(300)]) == [300]
     with closing(opened(tmp_path)) as store:
         check(store, [*live, 300])
+        assert store.roundings(np.array(live), 0).any()
         assert store.numbers().tolist() == [*live, 300]
 
 
@@ -124,7 +128,7 @@ def test_a_reader_sees_what_it_saw_until_it_has_ended(tmp_path: Path) -> None:
             work.run(lambda: np.array([8], np.int64), lambda: None, 0.2)
             check(store, list(range(100)))
             stored = store.matrix(segment, 0, start + number)[0][start : start + number]
-            assert (store.columns[0].given(stored) == 8).all()
+            assert (store.columns[0].given(stored) == record(8).vectors[0]).all()
             with store.reading():
                 assert not work.finish()
         assert work.finish()

@@ -86,7 +86,7 @@ def holder(path: Path) -> Iterator[subprocess.Popen[str]]:
 def test_the_folder_holds_what_the_design_says(client: MilvusClient, path: Path) -> None:
     assert {entry.name for entry in path.iterdir()} == {"LOCK", "address.json", "format.json", "lite"}
     assert (path / "LOCK").is_dir()
-    assert json.loads((path / "format.json").read_text()) == {"format": 3}
+    assert json.loads((path / "format.json").read_text()) == {"format": 4}
     uri, token = address(path)
     told = json.loads((path / "address.json").read_text())
     assert told.keys() == {"folder", "pid", "port", "token", "uri"}
@@ -278,12 +278,12 @@ def test_an_empty_folder_and_one_with_images_become_databases(tmp_path: Path) ->
 
 def test_a_newer_format_is_refused_by_number_and_a_broken_one_as_damage(path: Path) -> None:
     connect(path).close()
-    (path / "format.json").write_text('{"format": 4}')
-    with pytest.raises(DatabaseError, match=r"has format 4, .* this version of colmilvus reads format 3; .*install -U"):
+    (path / "format.json").write_text('{"format": 5}')
+    with pytest.raises(DatabaseError, match=r"has format 5, .* this version of colmilvus reads format 4; .*install -U"):
         connect(path)
     (path / "format.json").write_text('{"format": 1}')
     with pytest.raises(
-        DatabaseError, match=r"has format 1, .* this version of colmilvus reads format 3; add its documents"
+        DatabaseError, match=r"has format 1, .* this version of colmilvus reads format 4; add its documents"
     ):
         connect(path)
     (path / "format.json").write_text('{"form')

@@ -87,7 +87,7 @@ def _bounded(matches: Matches) -> tuple[Floats, Floats]:
             norms[:, part] = bounds_of(lengths)
 
     each(compare, matches.chunks())
-    errors = matches.errors(*norms)
+    errors = matches.errors(slice(None), *norms)
     unknown = ~np.isfinite(errors).all(axis=1)
     best[unknown], errors[unknown] = 0, 0
     values = _sums(_scores(best.astype(np.float64), queries), queries)
@@ -113,7 +113,7 @@ def _exact(matches: Matches) -> Floats:
 
     def compare(part: slice) -> None:
         with matches.of(part) as (of_part, norms):
-            errors = matches.errors(*bounds_of(norms))
+            errors = matches.errors(part, *bounds_of(norms))
             few = np.isfinite(errors).all(axis=1)
             of_part[~few], errors[~few] = 0, 0
             enough = np.nextafter((largest(of_part) - 2 * errors).astype(np.float32), np.float32(-np.inf))

@@ -135,7 +135,7 @@ class Collecting:
         log = _unfinished(new)
         with log.open("xb", buffering=0) as file:
             mark = pack_mark(last)
-            new.remember(Entry(last, 0, (), len(mark), 0, mark=True))
+            new.remember(Entry(last, 0, (), (), len(mark), 0, mark=True))
             write(file, mark)
             for chunk in self._chunks(table):
                 began = time.monotonic()
@@ -164,8 +164,9 @@ class Collecting:
         for at in range(table.size):
             row, checks = int(table.numbers[at]), tuple(table.checks[at].tolist())
             count, written = int(table.places["count"][at]), self._store.written(row)
-            entry, start = pack_written(row, count, checks, written)
-            found = Entry(row, count, checks, new.log_size + start, len(written))
+            roundings = tuple(table.roundings[at].tolist())
+            entry, start = pack_written(row, count, checks, roundings, written)
+            found = Entry(row, count, checks, roundings, new.log_size + start, len(written))
             places.append(place(new.number, new.remember(found), found))
             packed += entry
         write(log, packed)

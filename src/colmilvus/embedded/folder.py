@@ -22,7 +22,7 @@ from colmilvus.errors import DatabaseDamaged, DatabaseError
 
 __all__ = ["FORMAT", "forget_address", "lite_folder", "prepare", "read_address", "write_address"]
 
-FORMAT = 3
+FORMAT = 4
 OURS = {
     "LOCK",
     "power",

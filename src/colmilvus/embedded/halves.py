@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 __all__ = ["LARGE", "Column", "rounded"]
 
+ROUNDED = 2.0**-8
+"""How far off a component in bfloat16 is at most, by its size."""
 LARGE = 64
 """Records of so many vectors or more are large."""
 ROUNDING = np.uint32(0x8000)
@@ -53,6 +55,20 @@ class Column:
     def given(self, stored: NDArray[Any]) -> NDArray[Any]:
         """The vectors ``(n, dim)`` of a record, of as many rows of what is stored."""
         return self.join(self.halves(stored), np.empty(stored.shape, "<f4")) if self._is_halved(stored) else stored
+
+    def rounding(self, vectors: NDArray[Any], norms: NDArray[np.float32]) -> float:
+        """How far the short components of a record tell its vectors wrong at most, by their norms.
+
+        Of vectors next to nothing it may be more than this.
+        """
+        if not self._is_halved(vectors):
+            return 0.0
+        with np.errstate(all="ignore"):
+            missed = (vectors - rounded(vectors)[1]).astype(np.float64)
+            found = np.sqrt(np.einsum("ij,ij->i", missed, missed)) / norms
+        # The norms are rounded too, and so is this where it is written.
+        most = float(np.fmax.reduce(found, initial=0)) * (1 + 1e-6)
+        return min(most, ROUNDED) if np.isfinite(norms).all() else ROUNDED
 
     def _is_halved(self, rows: NDArray[Any]) -> bool:
         return bool(self.halved(np.array(len(rows))))

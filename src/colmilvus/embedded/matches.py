@@ -26,8 +26,6 @@ except ImportError as error:
 
 __all__ = ["SUMMED", "Doubles", "Floats", "Integers", "Matches", "bounds_of", "largest"]
 
-ROUNDED = 2.0**-8
-"""How far off a component in bfloat16 is at most, by its size."""
 SUMMED = 2.0**-22
 """How far off a sum of float32 products, and the exact one beside it, are at most, by sizes, for each product."""
 VANISHING = 2.0**-125
@@ -61,17 +59,15 @@ class Matches:
         self._kind: Kind = "bf16"
         nearly: NDArray[np.floating[Any]]
         short, nearly = rounded(queries.narrow)
-        stored_off = ROUNDED
         if self._column.dtype == np.float16:
             # Its range is small: queries are compared at length one.
             self._scale = np.where(self._lengths > 0, self._lengths, 1).astype(np.float32)
-            self._kind, stored_off = "f16", 0.0
+            self._kind = "f16"
             short = (queries.wide / self._scale[:, None]).astype("<f2")
             nearly = short.astype(np.float64) * self._scale[:, None]
         self._packed = numkong.dots_pack(_tensor(short.ctypes.data, short.shape, self._kind, short), dtype=self._kind)
-        # Cauchy and Schwarz: what rounding a query's vector, then a stored one, then adding up may change.
-        self._off = np.linalg.norm(nearly - queries.wide, axis=1) * (1 + stored_off)
-        self._off += self._lengths * (stored_off + SUMMED * self._column.dim)
+        self._roundings = store.roundings(rows, column).astype(np.float64)
+        self._missed = np.linalg.norm(nearly - queries.wide, axis=1)
         self._buffers: deque[Floats] = deque()
 
     def chunks(self, least: int = 1) -> Iterator[slice]:
@@ -129,19 +125,22 @@ class Matches:
             norms[i, :count] = lengths[start : start + count]
             norms[i, count:] = norms[i, 0]
 
-    def errors(self, smallest: Floats, largest: Floats) -> Doubles:
+    def errors(self, part: slice, smallest: Floats, largest: Floats) -> Doubles:
         """How far off the matches of records may be at most, ``(records, query vectors)``; infinite where unknown.
 
         ``smallest`` is each record's smallest norm above zero, ``largest`` the largest.
         """
         least, most = smallest.astype(np.float64)[:, None], largest.astype(np.float64)[:, None]
+        # Cauchy and Schwarz: what rounding a query's vector, then a stored one, then adding up may change.
+        rounding = self._roundings[part, None]
+        off = self._missed * (1 + rounding) + self._lengths * (rounding + SUMMED * self._column.dim)
         vanishing = VANISHING * self._column.dim * (1 + self._lengths + most)
         if self.queries.kind == "COSINE":
-            found = self._off + vanishing / np.maximum(least, SMALL)
+            found = off + vanishing / np.maximum(least, SMALL)
         elif self.queries.kind == "IP":
-            found = self._off * most + vanishing
+            found = off * most + vanishing
         else:
-            found = 2 * self._off * most + SUMMED * np.square(self._lengths + most) + 2 * vanishing
+            found = 2 * off * most + SUMMED * np.square(self._lengths + most) + 2 * vanishing
         return np.where(self.queries.fit_float32(least, most), found, np.inf)
 
     def vectors(self, at: int, which: Integers) -> Floats:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from colmilvus.embedded.halves import Column
 from colmilvus.embedded.places import Places
-from colmilvus.embedded.segments import CHECKS, Entry, Segment, entries
+from colmilvus.embedded.segments import Entry, Segment, entries
 
 __all__ = ["Opened", "opened"]
 
@@ -38,7 +38,7 @@ def opened(folder: Path, columns: Sequence[Column]) -> Opened:
         segment = segments[number] = Segment(folder, number, columns)
         found += [(number, start, entry) for start, entry in _read(segment, faults)]
     free = max((int(match[1]) + 1 for match in files), default=0)
-    return Opened(segments, Places.of(found, CHECKS * len(columns)), faults, free)
+    return Opened(segments, Places.of(found, len(columns)), faults, free)
 
 
 def _read(segment: Segment, faults: list[str]) -> Iterator[tuple[int, Entry]]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from colmilvus.embedded.segments import Entry, Segment
+from colmilvus.embedded.segments import CHECKS, Entry, Segment
 
 __all__ = ["PLACE", "Integers", "Places", "Span", "Survey", "place"]
 
@@ -19,27 +19,35 @@ Integers = NDArray[np.int64]
 
 
 class Places:
-    """Numbers, places and checksums of records; ``size`` of them are valid, the rest is room for more.
+    """Numbers, places, checksums and roundings of records; ``size`` of them are valid, the rest is room for more.
 
     One thread at a time writes. It only adds at the end, and makes a new table for every other change, so that a
     reader that holds a table and its size sees the same records until it lets go.
     """
 
     def __init__(
-        self, numbers: Integers, places: NDArray[Any], checks: NDArray[np.uint32], checked: NDArray[np.bool_]
+        self,
+        numbers: Integers,
+        places: NDArray[Any],
+        checks: NDArray[np.uint32],
+        checked: NDArray[np.bool_],
+        roundings: NDArray[np.float32],
     ) -> None:
         self.numbers, self.places, self.checks, self.checked = numbers, places, checks, checked
+        self.roundings = roundings
         self.size = len(numbers)
 
     @classmethod
-    def of(cls, found: Sequence[tuple[int, int, Entry]], checks_each: int) -> Places:
+    def of(cls, found: Sequence[tuple[int, int, Entry]], columns: int) -> Places:
         """The table of what logs say: (segment, start, entry), of equal numbers the last one counts."""
         numbers = np.array([entry.row for _, _, entry in found], np.int64)
         # The first of equal numbers in the reverse is the last one.
         kept = len(found) - 1 - np.unique(numbers[::-1], return_index=True)[1]
         places = np.array([place(segment, start, entry) for segment, start, entry in found], PLACE)
-        checks = np.array([entry.checks for _, _, entry in found], np.uint32).reshape(len(found), checks_each)
-        return cls(numbers[kept], places[kept], checks[kept], np.zeros((len(kept), checks_each), np.bool_))
+        checks = np.array([entry.checks for _, _, entry in found], np.uint32).reshape(len(found), CHECKS * columns)
+        roundings = np.array([entry.roundings for _, _, entry in found], np.float32).reshape(len(found), columns)
+        checked = np.zeros((len(kept), CHECKS * columns), np.bool_)
+        return cls(numbers[kept], places[kept], checks[kept], checked, roundings[kept])
 
     def find(self, rows: Integers) -> Integers:
         """The positions of records in the table. Raises KeyError with the first number that is not in it."""
@@ -67,6 +75,7 @@ class Places:
         """One record more, with a number above all others; there must be room."""
         at = self.size
         self.numbers[at], self.checks[at], self.checked[at] = entry.row, entry.checks, True
+        self.roundings[at] = entry.roundings
         self.places[at] = place(segment, start, entry)
         self.size = at + 1
 
@@ -85,7 +94,7 @@ class Places:
         return Places(*(held[: len(kept)][kept] for held in self._arrays()))
 
     def _arrays(self) -> tuple[NDArray[Any], ...]:
-        return self.numbers, self.places, self.checks, self.checked
+        return self.numbers, self.places, self.checks, self.checked, self.roundings
 
 
 def place(segment: int, start: int, entry: Entry) -> tuple[int, int, int, int, int]:

@@ -1,7 +1,8 @@
 """The files that hold records: vectors, as ``halves`` has them, their norms, and the log that says which count.
 
 A log entry is a header (record number, size and checksum of the body, checksum of the header) and a body: how many
-structs, two checksums for each vector sub-field, the scalar sub-fields as messages. An entry without a body is a mark:
+structs, two checksums for each vector sub-field, for each how far its short components are off, the scalar sub-fields
+as messages. An entry without a body is a mark:
 its number was given, though no record may be left that has it. All numbers are little-endian.
 """
 
@@ -79,6 +80,7 @@ class Entry:
     row: int
     count: int
     checks: tuple[int, ...]
+    roundings: tuple[float, ...]
     scalars: int
     size: int
     mark: bool = False
@@ -194,15 +196,19 @@ class Segment:
         self._maps.clear()
 
 
-def pack(row: int, count: int, checks: Sequence[int], scalars: Sequence[bytes]) -> tuple[bytes, int]:
+def pack(
+    row: int, count: int, checks: Sequence[int], roundings: Sequence[float], scalars: Sequence[bytes]
+) -> tuple[bytes, int]:
     """A log entry, and where in it the scalar sub-fields begin."""
-    return pack_written(row, count, checks, b"".join(NUMBER.pack(len(scalar)) + scalar for scalar in scalars))
+    written = b"".join(NUMBER.pack(len(scalar)) + scalar for scalar in scalars)
+    return pack_written(row, count, checks, roundings, written)
 
 
 def pack_all(
     columns: Sequence[Column],
     records: Iterable[Record],
     norms: Iterable[list[NDArray[np.float32]]],
+    roundings: Iterable[Sequence[float]],
     first: int,
     at: int,
 ) -> tuple[list[Entry], bytearray]:
@@ -211,24 +217,32 @@ def pack_all(
     The records have their vectors as they are stored.
     """
     found, log = [], bytearray()
-    for row, (record, lengths) in enumerate(zip(records, norms, strict=True), first):
+    for row, (record, lengths, off) in enumerate(zip(records, norms, roundings, strict=True), first):
         parts = (checksums(*each) for each in zip(columns, record.vectors, lengths, strict=True))
         checks = [check for both in parts for check in both]
-        packed, scalars = pack(row, record.count, checks, record.scalars)
-        found.append(Entry(row, record.count, tuple(checks), at + len(log) + scalars, len(packed) - scalars))
+        packed, scalars = pack(row, record.count, checks, off, record.scalars)
+        place = at + len(log) + scalars
+        found.append(Entry(row, record.count, tuple(checks), tuple(off), place, len(packed) - scalars))
         log += packed
     return found, log
 
 
-def pack_written(row: int, count: int, checks: Sequence[int], scalars: bytes) -> tuple[bytes, int]:
+def pack_written(
+    row: int, count: int, checks: Sequence[int], roundings: Sequence[float], scalars: bytes
+) -> tuple[bytes, int]:
     """The same of scalar sub-fields as another log entry has them."""
-    body = struct.pack(f"<{1 + len(checks)}I", count, *checks)
+    body = _head(len(roundings)).pack(count, *checks, *roundings)
     return _entry(row, body + scalars), HEADER_SIZE + len(body)
 
 
 def pack_mark(row: int) -> bytes:
     """A log entry that says that the number was given."""
     return _entry(row, b"")
+
+
+def _head(columns: int) -> struct.Struct:
+    """What the body of an entry begins with."""
+    return struct.Struct(f"<{1 + CHECKS * columns}I{columns}f")
 
 
 def _entry(row: int, body: bytes) -> bytes:
@@ -239,8 +253,7 @@ def _entry(row: int, body: bytes) -> bytes:
 def entries(path: Path, columns: int) -> Iterator[Entry]:
     """The whole entries of a log; an incomplete last one is left out. Raises DatabaseDamaged, naming the file."""
     data = path.read_bytes()
-    checks = CHECKS * columns
-    head = NUMBER.size * (1 + checks)
+    head = _head(columns)
     at = 0
     while at + HEADER_SIZE <= len(data):
         start = data[at : at + START.size]
@@ -249,15 +262,16 @@ def entries(path: Path, columns: int) -> Iterator[Entry]:
         row, size, check = START.unpack(start)
         if not size:
             at += HEADER_SIZE
-            yield Entry(row, 0, (), at, 0, mark=True)
+            yield Entry(row, 0, (), (), at, 0, mark=True)
             continue
         body = data[at + HEADER_SIZE : at + HEADER_SIZE + size]
         if len(body) < size:
             return
         if zlib.crc32(body) != check:
             raise DatabaseDamaged(f"{path}: record {row} at byte {at} is not what was written")
-        count, *found = struct.unpack_from(f"<{1 + checks}I", body)
-        yield Entry(row, count, tuple(found), at + HEADER_SIZE + head, size - head)
+        count, *told = head.unpack_from(body)
+        checks, roundings = tuple(told[: CHECKS * columns]), tuple(told[CHECKS * columns :])
+        yield Entry(row, count, checks, roundings, at + HEADER_SIZE + head.size, size - head.size)
         at += HEADER_SIZE + size
 
 

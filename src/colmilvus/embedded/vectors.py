@@ -164,8 +164,12 @@ class VectorStore:
             segment.cut()
             self._files = [path.open("ab", buffering=0) for path, _ in segment.sizes()]
         norms = [[norms_of(vectors) for vectors in record.vectors] for record in records]
+        roundings = [
+            [column.rounding(*each) for column, *each in zip(self.columns, record.vectors, lengths, strict=True)]
+            for record, lengths in zip(records, norms, strict=True)
+        ]
         records = [record.stored(self.columns) for record in records]
-        found, log = pack_all(self.columns, records, norms, self._next, segment.log_size)
+        found, log = pack_all(self.columns, records, norms, roundings, self._next, segment.log_size)
         try:
             for i in range(len(self.columns)):
                 write_all(self._files[1 + 2 * i], (record.vectors[i] for record in records))
@@ -200,6 +204,11 @@ class VectorStore:
         table, found = self._found(rows)
         segments, starts, counts = (table.places[name][found] for name in ("segment", "start", "count"))
         return segments.astype(np.int64), starts.astype(np.int64), counts.astype(np.int64)
+
+    def roundings(self, rows: Integers, column: int) -> NDArray[np.float32]:
+        """How far off the short components of the records are, see ``Column.rounding``."""
+        table, found = self._found(rows)
+        return np.asarray(table.roundings[found, column])
 
     def matrix(self, segment: int, column: int, least: int) -> tuple[NDArray[Any], NDArray[np.float32]]:
         """All vectors of a segment, as they are stored, and their norms; ``least`` is how many must be there."""
