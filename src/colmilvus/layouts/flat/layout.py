@@ -192,11 +192,9 @@ class FlatLayout(Layout):
 
         Asked again for the filter: what was left behind may match it where the entity does not.
         """
-        numbers = {
-            "key": np.unique(keys[parts(keys) == 0]).tolist(),
-            WRITING: np.unique(writings(keys[parts(keys) > 0])).tolist(),
-        }
-        named = [one_of(column, some) for column, values in numbers.items() for some in batches(values, IDS)]
+        firsts, others = keys[parts(keys) == 0].tolist(), np.unique(writings(keys[parts(keys) > 0])).tolist()
+        columns = [*(("key", first) for first in firsts), *((WRITING, other) for other in others)]
+        named = [_named(some) for some in batches(columns, IDS)]
         rows = {row["id"]: row for each in named for row in self.table.read(all_of(each, FIRST, expression), fields)}
         return list(rows.values())
 
@@ -281,6 +279,14 @@ class FlatLayout(Layout):
 def _found(row: Row, score: float, whole: bool) -> Found:
     document = row["document"] if row[HAS_DOCUMENT] else None
     return Found(row["id"], document, score, row["internal"]["sizes"], flat_entity(row) if whole else None)
+
+
+def _named(columns: Sequence[tuple[str, int]]) -> str:
+    """An expression that is true of rows that have one of the values in its column."""
+    values: dict[str, list[int]] = {}
+    for column, value in columns:
+        values.setdefault(column, []).append(value)
+    return " or ".join(one_of(column, some) for column, some in values.items())
 
 
 def _unfinished(first: dict[str, Any]) -> dict[str, Any]:
