@@ -54,6 +54,7 @@ from colmilvus.embedded import connect
 DEPTHS = (1, K, 50)
 SECONDS = 7200.0
 """Most that a collection is given to settle."""
+QUIET = 75.0
 SMALL = 1024
 """Rows of a segment below which Milvus makes no index (``rootCoord.minSegmentSizeToEnableIndex``)."""
 
@@ -152,20 +153,25 @@ def ingest(case: Case, system: Ours | Tutorial, name: str) -> None:
 
 
 def settle(client: MilvusClient, name: str, rows: int) -> int:
-    """Wait until segments are flushed, compacted, and searched by their indexes; how many there are then."""
+    """Wait until segments are flushed, compacted, and searched by their indexes; how many there are then.
+
+    They are to be the same for so long that the server has looked for more to compact, which it does once a minute.
+    """
     client.flush(name, timeout=600)
     job = client.compact(name)
-    until, quiet = time.perf_counter() + SECONDS, 0
-    while quiet < 3:
-        if time.perf_counter() > until:
+    begun = since = time.perf_counter()
+    before: set[int] = set()
+    while time.perf_counter() - since < QUIET:
+        if time.perf_counter() > begun + SECONDS:
             raise RuntimeError(f"collection {name!r} was not settled within {SECONDS:g} s")
         time.sleep(2)
         segments = client._get_connection().get_query_segment_info(name)
         indexed = all(segment.indexID or segment.num_rows < SMALL for segment in segments)
         whole = sum(segment.num_rows for segment in segments) == rows
-        is_settled = indexed and whole and client.get_compaction_state(job) == "Completed"
-        quiet = quiet + 1 if is_settled else 0
-    return len(segments)
+        found = {segment.segmentID for segment in segments}
+        if found != before or not (indexed and whole and client.get_compaction_state(job) == "Completed"):
+            before, since = found, time.perf_counter()
+    return len(before)
 
 
 def searches(case: Case, ours: Ours, theirs: Tutorial, embedded: Ours) -> None:
