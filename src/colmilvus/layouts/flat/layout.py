@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -21,7 +20,7 @@ from colmilvus.layouts.flat.keys import parts, writings
 from colmilvus.layouts.flat.nearest import nearest
 from colmilvus.layouts.flat.places import places_for
 from colmilvus.layouts.flat.reading import Portion
-from colmilvus.layouts.flat.rows import FLAT_SCALARS, flat_entity, flat_rows, flat_segments, flat_vectors
+from colmilvus.layouts.flat.rows import FLAT_SCALARS, flat_entity, flat_rows, flat_segments, flat_vectors, sent_bytes
 from colmilvus.layouts.flat.schema import ALL_LISTS, PROBES, VECTOR, flat_indexes, flat_schema, flat_search
 from colmilvus.layouts.layout import Found, Layout, Stored
 from colmilvus.layouts.portions import ANSWER_BYTES, IDS, MOST_ROWS, REQUEST_BYTES, batches, weighed
@@ -39,8 +38,6 @@ DEPTH = 200
 """Rows that each query vector finds for each entity that is asked for."""
 DELETED = 500
 """Entities removed in one request."""
-OVERHEAD = 200
-"""Bytes of a row beside its vector, key, id, document and metadata, about."""
 KEY_BYTES = 20
 """Bytes of a row in an answer beside its vector: its key, and the number of its segment, about."""
 
@@ -136,12 +133,12 @@ class FlatLayout(Layout):
 
     def _insert(self, rows: Sequence[dict[str, Any]]) -> None:
         """Store rows under keys that are new: nothing is removed before, which takes a server most of the time."""
-        for some in weighed(rows, _weight, REQUEST_BYTES):
+        for some in weighed(rows, sent_bytes, REQUEST_BYTES):
             with self.table.storing(len(some)):
                 insert(self.table.client, self.table.name, some, timeout=self.table.timeout)
 
     def _upsert(self, rows: Sequence[dict[str, Any]]) -> None:
-        for some in weighed(rows, _weight, REQUEST_BYTES):
+        for some in weighed(rows, sent_bytes, REQUEST_BYTES):
             with self.table.storing(len(some)):
                 self.table.client.upsert(self.table.name, data=some, timeout=self.table.timeout)
 
@@ -295,16 +292,3 @@ def _unfinished(first: dict[str, Any]) -> dict[str, Any]:
 
 def _ids(rows: Sequence[Row]) -> list[str]:
     return list(dict.fromkeys(row["id"] for row in rows))
-
-
-def _weight(row: Mapping[str, Any]) -> int:
-    """About how many bytes a row takes in a request."""
-    texts = (
-        row["id"],
-        row["document"],
-        row["text"],
-        row.get("segment_text", ""),
-        row.get("segment_info", ""),
-    )
-    written = len(json.dumps(row["metadata"])) + len(json.dumps(row["internal"]))
-    return int(row[VECTOR].nbytes) + sum(map(len, texts)) + written + OVERHEAD

@@ -19,9 +19,11 @@ from colmilvus.layouts.spec import CollectionSpec
 from colmilvus.layouts.table import Row
 from colmilvus.layouts.tenants import Tenant
 
-__all__ = ["FLAT_SCALARS", "flat_entity", "flat_rows", "flat_segments", "flat_vectors"]
+__all__ = ["FLAT_SCALARS", "flat_entity", "flat_rows", "flat_segments", "flat_vectors", "sent_bytes"]
 
 FLAT_SCALARS = ("id", "document", HAS_DOCUMENT, "part", "text", "image", "metadata", "internal")
+OVERHEAD = 200
+"""Bytes of a row beside its vector, key, id, document and metadata, about."""
 STAND_INS: Mapping[type, Any] = {bool: False, int: 0, float: 0.0, str: ""}
 """What lies in a column where there is no value."""
 
@@ -71,6 +73,19 @@ def flat_rows(record: Record, spec: CollectionSpec, place: Place, tenant: Tenant
     if spec.segments:
         _add_segments(rows, vectors, entity.segments)
     return rows
+
+
+def sent_bytes(row: Mapping[str, Any]) -> int:
+    """About how many bytes a row takes in a request."""
+    texts = (
+        row["id"],
+        row["document"],
+        row["text"],
+        row.get("segment_text", ""),
+        row.get("segment_info", ""),
+    )
+    written = len(json.dumps(row["metadata"])) + len(json.dumps(row["internal"]))
+    return int(row["emb"].nbytes) + sum(map(len, texts)) + written + OVERHEAD
 
 
 def _in_order(vectors: MultiVector, segments: Sequence[Segment]) -> MultiVector:
