@@ -117,7 +117,7 @@ def test_a_write_of_several_rows_that_is_cut_short_leaves_the_entity_whole(
     expected = replace(new, segments=new.segments if new.version else (*new.segments, *old.segments))
     vectors = after[1].vectors if new.version else np.concatenate([after[1].vectors, before[1].vectors])
     seen = set()
-    for nth in range(1, 4000, 43):
+    for nth in range(1, 6000, 43):
         with Collection(f"c_{nth}", dim=4, uri=tmp_path / "kb.db", segments=True, capacity=10) as collection:
             collection.add([old], vectors=[before[1]])
             was_cut = Interrupted(nth)(lambda c=collection: c.add([new], vectors=[after[1]]))  # type: ignore[misc]
@@ -151,7 +151,7 @@ def test_what_a_first_write_cut_short_left_is_none_of_the_next(
     """
     whole, small = split(range(4), "1"), split(range(1), "2")
     seen = set()
-    for nth in range(1, 4000, 43):
+    for nth in range(1, 6000, 43):
         options: Any = {"dim": 4, "segments": True, "capacity": 10, "layout": layout}
         with Collection(f"c_{nth}", uri=tmp_path / "kb.db", **options) as collection:
             was_cut = Interrupted(nth)(lambda c=collection: c.add([whole[0]], vectors=[whole[1]]))  # type: ignore[misc]
