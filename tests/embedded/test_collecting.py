@@ -17,8 +17,8 @@ from pymilvus import MilvusClient
 
 from colmilvus.embedded import collecting, connect, segments, vectors
 from colmilvus.embedded.collecting import Collecting
+from colmilvus.embedded.halves import norms_of
 from colmilvus.embedded.lite import space
-from colmilvus.embedded.segments import norms_of
 from colmilvus.embedded.vectors import Column, Record, StoreClosed, VectorStore
 from colmilvus.errors import DatabaseDamaged
 from tests.embedded.pages import FIELD, count, create, row, search, stored
@@ -64,7 +64,8 @@ def check(store: VectorStore, rows: list[int]) -> None:
         assert store.scalars(number) == list(wanted.scalars)
         for column in range(len(COLUMNS)):
             assert np.array_equal(store.vectors(number, column), wanted.vectors[column])
-            off = COLUMNS[column].rounding(wanted.vectors[column], norms_of(wanted.vectors[column]))
+            given, kept = (record.vectors[column] for record in (wanted, wanted.stored(COLUMNS)))
+            off = COLUMNS[column].rounding(kept, given, norms_of(given))
             assert store.roundings(np.array([number]), column) == np.float32(off)
 
 

@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from colmilvus.embedded.halves import LARGE, rounded
-from colmilvus.embedded.segments import norms_of
+from colmilvus.embedded.halves import LARGE, norms_of, rounded
 from colmilvus.embedded.vectors import Column, Record, VectorStore
 
 COLUMN = Column(3, np.dtype("<f4"))
@@ -45,7 +44,7 @@ def test_the_first_half_is_bfloat16_to_the_nearest(bits: np.ndarray) -> None:
 @given(bits=BITS)
 def test_a_record_knows_how_far_off_its_first_half_is(bits: np.ndarray) -> None:
     vectors = bits.view("<f4")
-    off = np.float32(COLUMN.rounding(vectors, norms_of(vectors)))
+    off = np.float32(COLUMN.rounding(COLUMN.stored(vectors), vectors, norms_of(vectors)))
     assert 0 <= off <= 2.0**-8
     wide = vectors.astype(np.float64)
     norms = np.sqrt(np.einsum("ij,ij->i", wide, wide))
@@ -59,9 +58,13 @@ def test_a_record_knows_how_far_off_its_first_half_is(bits: np.ndarray) -> None:
 def test_of_usual_vectors_the_first_half_is_off_by_less_than_it_may_be() -> None:
     vectors = np.random.default_rng(5).normal(size=(1_000, 128)).astype(np.float32)
 
-    assert 0.4 < 2**8 * Column(128, vectors.dtype).rounding(vectors, norms_of(vectors)) < 0.7
-    assert Column(128, vectors.dtype).rounding(vectors[:10], norms_of(vectors[:10])) == 0
-    assert Column(128, np.dtype("<f2")).rounding(vectors.astype("<f2"), norms_of(vectors)) == 0
+    def off(vectors: np.ndarray) -> float:
+        column = Column(128, vectors.dtype)
+        return column.rounding(column.stored(vectors), vectors, norms_of(vectors))
+
+    assert 0.4 < 2**8 * off(vectors) < 0.7
+    assert off(vectors[:10]) == 0
+    assert off(vectors.astype("<f2")) == 0
 
 
 @pytest.mark.parametrize("kind", ["<f4", "<f2"])

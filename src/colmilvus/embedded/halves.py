@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["LARGE", "Column", "rounded"]
+__all__ = ["LARGE", "Column", "norms_of", "rounded"]
 
 ROUNDED = 2.0**-8
 """How far off a component in bfloat16 is at most, by its size."""
@@ -56,17 +56,17 @@ class Column:
         """The vectors ``(n, dim)`` of a record, of as many rows of what is stored."""
         return self.join(self.halves(stored), np.empty(stored.shape, "<f4")) if self._is_halved(stored) else stored
 
-    def rounding(self, vectors: NDArray[Any], norms: NDArray[np.float32]) -> float:
-        """How far the short components of a record tell its vectors wrong at most, by their norms.
+    def rounding(self, stored: NDArray[Any], vectors: NDArray[Any], norms: NDArray[np.float32]) -> float:
+        """How far the short components of what is stored tell the vectors wrong at most, by their norms.
 
         Of vectors next to nothing it may be more than this.
         """
-        if not self._is_halved(vectors):
+        if not self._is_halved(stored):
             return 0.0
         with np.errstate(all="ignore"):
-            missed = (vectors - rounded(vectors)[1]).astype(np.float64)
-            found = np.sqrt(np.einsum("ij,ij->i", missed, missed)) / norms
-        # The norms are rounded too, and so is this where it is written.
+            missed = _numbers(self.halves(stored)[0])
+            found = norms_of(np.subtract(vectors, missed, out=missed)) / norms
+        # The norms are rounded, and so is this where it is written.
         most = float(np.fmax.reduce(found, initial=0)) * (1 + 1e-6)
         return min(most, ROUNDED) if np.isfinite(norms).all() else ROUNDED
 
@@ -104,5 +104,19 @@ def _halves_of(bits: NDArray[np.uint32]) -> tuple[Halves, Halves]:
 
 def rounded(vectors: NDArray[np.float32]) -> tuple[Halves, NDArray[np.float32]]:
     """Vectors in bfloat16, as its bits, and the numbers that these stand for."""
-    high = (np.ascontiguousarray(vectors, "<f4").view("<u4") + ROUNDING) >> np.uint32(16)
-    return high.astype("<u2"), (high << np.uint32(16)).view("<f4")
+    high = ((np.ascontiguousarray(vectors, "<f4").view("<u4") + ROUNDING) >> np.uint32(16)).astype("<u2")
+    return high, _numbers(high)
+
+
+def _numbers(high: Halves) -> NDArray[np.float32]:
+    """What bits of bfloat16 stand for."""
+    bits = high.astype("<u4")
+    bits <<= np.uint32(16)
+    return np.asarray(bits.view("<f4"))
+
+
+def norms_of(vectors: NDArray[Any]) -> NDArray[np.float32]:
+    """The Euclidean norm of every vector; infinite where float32 has no such number."""
+    squares = np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64)
+    with np.errstate(over="ignore"):
+        return np.asarray(np.sqrt(squares), np.float32)

@@ -34,7 +34,6 @@ __all__ = [
     "checksum",
     "checksums",
     "entries",
-    "norms_of",
     "pack",
     "pack_all",
     "pack_mark",
@@ -283,14 +282,6 @@ def unpack_scalars(body: bytes, number: int) -> list[bytes]:
         found.append(body[at + NUMBER.size : at + NUMBER.size + size])
         at += NUMBER.size + size
     return found
-
-
-def norms_of(vectors: NDArray[Any]) -> NDArray[np.float32]:
-    """The Euclidean norm of every vector; infinite where float32 has no such number."""
-    wide = vectors.astype(np.float64)
-    with np.errstate(over="ignore"):
-        norms: NDArray[np.float32] = np.sqrt(np.einsum("ij,ij->i", wide, wide)).astype(np.float32)
-    return norms
 
 
 def checksums(column: Column, stored: NDArray[Any], norms: NDArray[np.float32]) -> tuple[int, int]:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from colmilvus.embedded.disk import Disk
 from colmilvus.embedded.durability import sync_files, sync_folder
+from colmilvus.embedded.halves import norms_of
 from colmilvus.embedded.opening import opened
 from colmilvus.embedded.pins import Pins
 from colmilvus.embedded.places import Integers, Places, Span, Survey
@@ -33,7 +34,6 @@ from colmilvus.embedded.segments import (
     Record,
     Segment,
     checksum,
-    norms_of,
     pack_all,
     unpack_scalars,
     write,
@@ -164,15 +164,15 @@ class VectorStore:
             segment.cut()
             self._files = [path.open("ab", buffering=0) for path, _ in segment.sizes()]
         norms = [[norms_of(vectors) for vectors in record.vectors] for record in records]
+        kept = [record.stored(self.columns) for record in records]
         roundings = [
-            [column.rounding(*each) for column, *each in zip(self.columns, record.vectors, lengths, strict=True)]
-            for record, lengths in zip(records, norms, strict=True)
+            [column.rounding(*of_one) for column, *of_one in zip(self.columns, *of_each, strict=True)]
+            for of_each in zip((one.vectors for one in kept), (one.vectors for one in records), norms, strict=True)
         ]
-        records = [record.stored(self.columns) for record in records]
-        found, log = pack_all(self.columns, records, norms, roundings, self._next, segment.log_size)
+        found, log = pack_all(self.columns, kept, norms, roundings, self._next, segment.log_size)
         try:
             for i in range(len(self.columns)):
-                write_all(self._files[1 + 2 * i], (record.vectors[i] for record in records))
+                write_all(self._files[1 + 2 * i], (record.vectors[i] for record in kept))
                 write_all(self._files[2 + 2 * i], (lengths[i] for lengths in norms))
             write(self._files[0], log)
         except OSError:

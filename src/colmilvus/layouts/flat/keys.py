@@ -55,6 +55,11 @@ class Place(NamedTuple):
     def key(self, part: int) -> int:
         return part_key(self.writing, part) if part else self.first
 
+    @property
+    def needs(self) -> tuple[int, int]:
+        """The keys of the first two rows: where none but the entity's own has these, none has any of the others."""
+        return self.key(0), self.key(1)
+
 
 def writings(keys: Keys) -> Keys:
     """The writings of rows that are not the first."""

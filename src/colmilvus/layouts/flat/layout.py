@@ -19,7 +19,7 @@ from colmilvus.layouts.flat.inserting import insert
 from colmilvus.layouts.flat.keys import parts, writings
 from colmilvus.layouts.flat.nearest import nearest
 from colmilvus.layouts.flat.places import places_for
-from colmilvus.layouts.flat.reading import Portion
+from colmilvus.layouts.flat.reading import Portion, first_rows
 from colmilvus.layouts.flat.rows import FLAT_SCALARS, flat_entity, flat_rows, flat_segments, flat_vectors, sent_bytes
 from colmilvus.layouts.flat.schema import ALL_LISTS, PROBES, VECTOR, flat_indexes, flat_schema, flat_search
 from colmilvus.layouts.layout import Found, Layout, Stored
@@ -38,7 +38,7 @@ DEPTH = 200
 """Rows that each query vector finds for each entity that is asked for."""
 DELETED = 500
 """Entities removed in one request."""
-KEY_BYTES = 20
+BESIDE_VECTOR = 20
 """Bytes of a row in an answer beside its vector: its key, and the number of its segment, about."""
 
 PARTITION_KEYS = (2, 4)
@@ -95,8 +95,7 @@ class FlatLayout(Layout):
         return Dialect(kinds=True, patterns=self.table.understands(f'id like "%a%" and {FIRST}'))
 
     def _first_rows(self, ids: Sequence[str], fields: Sequence[str], expression: str = "") -> list[Row]:
-        asked = (all_of(one_of("id", some), FIRST, expression) for some in batches(ids, IDS))
-        return [row for each in asked for row in self.table.read(each, fields)]
+        return first_rows(self.table, ids, fields, expression)
 
     def write(self, records: Sequence[Record], stored: Mapping[str, Stored]) -> None:
         # First the rows of a new writing, then the first rows, which say that it counts; then those before go. Until
@@ -215,7 +214,7 @@ class FlatLayout(Layout):
 
     def _bytes(self, sizes: Sequence[int]) -> int:
         """About what the rows of an entity take in an answer: vectors and texts of segments, and a key in each row."""
-        return sum(sizes) + sum(sizes) // (4 * self.spec.dim) * KEY_BYTES
+        return sum(sizes) + sum(sizes) // (4 * self.spec.dim) * BESIDE_VECTOR
 
     def search_text(self, *_: Any, **__: Any) -> list[Found]:
         self.check_text()

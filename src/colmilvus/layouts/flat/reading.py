@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,12 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from colmilvus.entity import Metric, MultiVector
+from colmilvus.filters import all_of, one_of
 from colmilvus.layouts.flat.keys import MOST_PARTS, part_key
 from colmilvus.layouts.flat.schema import VECTOR
-from colmilvus.layouts.table import Row
+from colmilvus.layouts.portions import IDS, batches
+from colmilvus.layouts.table import FIRST, Row, Table
 from colmilvus.maxsim import similarities
 
-__all__ = ["Portion", "vectors_in"]
+__all__ = ["Portion", "first_rows", "vectors_in"]
+
+
+def first_rows(table: Table, ids: Sequence[str], fields: Sequence[str], expression: str = "") -> list[Row]:
+    """The first rows of the entities under these ids, of those that match."""
+    asked = (all_of(one_of("id", some), FIRST, expression) for some in batches(ids, IDS))
+    return [row for each in asked for row in table.read(each, fields)]
 
 
 @dataclass(frozen=True)
@@ -34,19 +42,15 @@ class Portion:
         keys = np.array([row["key"] for row in rows], np.int64)
         order = np.argsort(keys)
         firsts, of_writing = (np.array([row[name] for row in first.values()], np.int64) for name in ("key", "writing"))
-        runs = [(firsts, firsts), (part_key(of_writing, 1), part_key(of_writing, MOST_PARTS - 1))]
-        begins, ends = zip(
-            *(
-                (np.searchsorted(keys, least, "left", order), np.searchsorted(keys, most, "right", order))
-                for least, most in runs
-            ),
-            strict=True,
-        )
-        own = {}
-        for name, (begin, further), (end, last) in zip(first, np.transpose(begins), np.transpose(ends), strict=True):
-            places = np.concatenate([order[begin:end], order[further:last]])
-            if len(places):
-                own[name] = places
+
+        def runs(least: NDArray[np.int64], most: NDArray[np.int64]) -> Iterator[NDArray[np.intp]]:
+            begins, ends = np.searchsorted(keys, least, "left", order), np.searchsorted(keys, most, "right", order)
+            yield from (order[begin:end] for begin, end in zip(begins.tolist(), ends.tolist(), strict=True))
+
+        further = runs(part_key(of_writing, 1), part_key(of_writing, MOST_PARTS - 1))
+        of_each = zip(first, runs(firsts, firsts), further, strict=True)
+        places = {name: np.concatenate(both) for name, *both in of_each}
+        own = {name: found for name, found in places.items() if len(found)}
         return cls(rows, vectors_in(answer, VECTOR), own)
 
     def scores(self, query: MultiVector, metric: Metric) -> dict[str, float]:
