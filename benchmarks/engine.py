@@ -6,13 +6,16 @@ python -m benchmarks.engine --pages 1000 --kinds text --rivals    this engine an
 
 A page has 1,030 float32 vectors of 128 dimensions, a query 20; what the three kinds of vectors are is told in
 vectors.py. This engine is timed through ``Collection.search``, with the protocol and all checks in between; each system
-runs in a process of its own, one is asked after the other in turn, and what is compared are medians of the ratios of
-neighbouring searches, because a machine is not equally fast all the time. Recall counts the pages among the first 10
-whose exact score is one of the ten best. The rivals need an environment of their own, which ``make bench`` makes.
+runs in a process of its own, one answers ten queries in a row, then the other the same ten, in turn, and what is
+compared are medians of the ratios for the same query, because a machine is not equally fast all the time. Recall counts
+the pages among the first 10 whose exact score is one of the ten best. The rivals need an environment of their own,
+which ``make bench`` makes.
 
 ingest  ready vectors through ``Collection.add``, with ``durability="process"``, its default: an acknowledged write
         outlives the process, not a loss of power; until all of them are acknowledged, and by then they can be searched
-warm    each query once, after one that is not counted, when all is written and indexed
+warm    each query once, after one that is not counted, when all is written and indexed; the first of each row, which
+        comes after the others' searches, is told apart, too: a machine's memory is slower where it was not used for a
+        second, on some several times
 cold    the first search after a fresh start with the database's files out of the page cache, and the ten after it
 opening from a fresh process that has imported everything to the first answer to ``count``
 memory  the most anonymous memory that the process had, less that of one with an empty collection
@@ -57,6 +60,7 @@ from benchmarks.workers import (
 from numpy.typing import NDArray
 
 K = 10
+ROW = 10
 PAGES = (100, 1000, 2000, 10000)
 RIVALS = ("numpy loop", "milvus-lite rows", "qdrant local", "lancedb", "lancedb scan", "fast-plaid")
 MOST_PAGES = {"milvus-lite rows": 100, "numpy loop": 2000}
@@ -115,6 +119,7 @@ class Asked:
 
     times: list[float] = field(default_factory=list)
     recalls: list[float] = field(default_factory=list)
+    after_others: list[float] = field(default_factory=list)
 
     def measured(self) -> Row:
         return {
@@ -123,6 +128,10 @@ class Asked:
             "recall": float(np.mean(self.recalls)),
             "queries": len(self.times),
         }
+
+    def in_turn(self) -> Row:
+        """The same, and what the searches took that came after another system's."""
+        return {**self.measured(), "after_others": percentile(self.after_others, 0.5)}
 
 
 Way = tuple[Callable[..., tuple[Any, float]], Callable[[int], Setting], Callable[[int], NDArray[np.bool_] | None]]
@@ -133,21 +142,34 @@ def plain(worker: Callable[..., tuple[Any, float]], setting: Setting | None = No
 
 
 def in_turn(case: Case, *ways: Way) -> list[Asked]:
-    """Every query of a case, asked in each way, one after the other, until the time is over (at least 5 queries)."""
+    """Every query of a case, asked in each way, in rows of ten in turn, until the time is over (at least one row)."""
     asked = [Asked() for _ in ways]
     for worker, setting, _ in ways:
         worker("search", case.queries[-1], K, setting(len(case.queries) - 1))
-    begun = time.perf_counter()
-    for number, query in enumerate(case.queries):
+    begun, last = time.perf_counter(), -1
+    for row, first in enumerate(range(0, len(case.queries), ROW)):
+        numbers = range(first, min(first + ROW, len(case.queries)))
         for at in range(len(ways)):
-            way = (at + number) % len(ways)
-            worker, setting, allowed = ways[way]
-            found, seconds = worker("search", query, K, setting(number))
-            asked[way].times.append(1000 * seconds)
-            asked[way].recalls.append(case.recall(number, found, allowed(number)))
-        if number >= 4 and time.perf_counter() - begun > case.seconds * len(ways):
+            way = (at + row) % len(ways)
+            times = ask_row(case, ways[way], numbers, asked[way])
+            if way != last:
+                asked[way].after_others.append(times[0])
+            last = way
+        if time.perf_counter() - begun > case.seconds * len(ways):
             break
     return asked
+
+
+def ask_row(case: Case, way: Way, numbers: Iterable[int], asked: Asked) -> list[float]:
+    """Ask these queries, and say what each took."""
+    worker, setting, allowed = way
+    times: list[float] = []
+    for number in numbers:
+        found, seconds = worker("search", case.queries[number], K, setting(number))
+        times.append(1000 * seconds)
+        asked.recalls.append(case.recall(number, found, allowed(number)))
+    asked.times += times
+    return times
 
 
 def measure(case: Case, rivals: Sequence[str]) -> None:
@@ -223,9 +245,9 @@ def against_numpy(case: Case, worker: Worker, base: float) -> None:
         exact("build", case.stretch, 0)
         worker.peak = 0.0
         ours, theirs = in_turn(case, plain(worker), plain(exact))
-        measured = {**ours.measured(), "ratio": median_ratio(ours.times, theirs.times), "memory": worker.peak - base}
-        case.tell("colmilvus", "warm", **measured)
-        case.tell("numpy", "warm", **theirs.measured(), memory=exact.peak)
+        ratio = median_ratio(ours.times, theirs.times)
+        case.tell("colmilvus", "warm", **ours.in_turn(), ratio=ratio, memory=worker.peak - base)
+        case.tell("numpy", "warm", **theirs.in_turn(), memory=exact.peak)
 
 
 def against(case: Case, worker: Worker, name: str) -> None:
@@ -240,7 +262,7 @@ def against(case: Case, worker: Worker, name: str) -> None:
                 ours, theirs = in_turn(case, plain(worker), plain(rival, setting))
                 ratio = median_ratio(ours.times, theirs.times)
                 told = {"ours_by_theirs": ratio, "ours_recall": float(np.mean(ours.recalls)), "memory": rival.peak}
-                case.tell(name, "warm", setting=dict(setting), **theirs.measured(), **told)
+                case.tell(name, "warm", setting=dict(setting), **theirs.in_turn(), **told)
         if name in ("lancedb", "fast-plaid"):
             cold(case, name, folder)
     except (RuntimeError, WorkerEnded) as error:
@@ -343,7 +365,7 @@ def variant(case: Case, name: str) -> None:
         ingest(case, worker, name, folder)
         exact("build", case.stretch, 0)
         ours, theirs = in_turn(case, plain(worker), plain(exact))
-        case.tell(name, "warm", **ours.measured(), ratio=median_ratio(ours.times, theirs.times))
+        case.tell(name, "warm", **ours.in_turn(), ratio=median_ratio(ours.times, theirs.times))
     shutil.rmtree(folder, ignore_errors=True)
 
 

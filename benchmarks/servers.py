@@ -14,8 +14,9 @@ indexed    the same rows and method, after the numbers of pages got an index: th
 
 ingest     ready vectors, ours through ``Collection.add``, the tutorial's page by page, until all are acknowledged
 settled    how long after that until segments are flushed and compacted, and each is searched by its index
-searches   one after the other in turn, when all is settled; medians of the ratios of neighbouring ones; recall counts
-           the pages among the first 10 whose exact score is one of the ten best
+searches   each answers ten queries in a row, in turn, when all is settled; medians of the ratios for the same query;
+           those that come next after another's are told apart, too; recall counts the pages among the first 10 whose
+           exact score is one of the ten best
 requests   what one search sends over gRPC, counted where it leaves the client, for ``k`` of 1, 10 and 50
 
 The figures are kept in servers.json, beside the tables; a later run into the same folder replaces those of its own
@@ -136,7 +137,7 @@ def measure(case: Case, uri: str) -> None:
         add_index(theirs)
         again, indexed = in_turn(case, plain(Timed(ours)), plain(Timed(theirs)))
         ratio = median_ratio(indexed.times, again.times)
-        case.tell("tutorial, indexed", "warm", **indexed.measured(), by_ours=ratio)
+        case.tell("tutorial, indexed", "warm", **indexed.in_turn(), by_ours=ratio)
         for system in (ours, theirs):
             system.client.drop_collection(system.name)
 
@@ -176,9 +177,9 @@ def settle(client: MilvusClient, name: str, rows: int) -> int:
 
 def searches(case: Case, ours: Ours, theirs: Tutorial, embedded: Ours) -> None:
     flat, published, engine = in_turn(case, *(plain(Timed(system)) for system in (ours, theirs, embedded)))
-    case.tell("colmilvus", "warm", **flat.measured())
-    case.tell("tutorial", "warm", **published.measured(), by_ours=median_ratio(published.times, flat.times))
-    case.tell("colmilvus, embedded", "warm", **engine.measured(), by_ours=median_ratio(engine.times, flat.times))
+    case.tell("colmilvus", "warm", **flat.in_turn())
+    case.tell("tutorial", "warm", **published.in_turn(), by_ours=median_ratio(published.times, flat.times))
+    case.tell("colmilvus, embedded", "warm", **engine.in_turn(), by_ours=median_ratio(engine.times, flat.times))
 
 
 def requests(case: Case, *systems: Ours | Tutorial) -> None:
