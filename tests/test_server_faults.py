@@ -18,8 +18,9 @@ from tests.milvus_server import MilvusServer, running
 from tests.tcp_proxy import Network
 
 DIM = 8
-TIMEOUT = 3.0
-SLACK = 6.0
+TIMEOUT = 9.0
+ATTEMPT = TIMEOUT / 3
+SLACK = 3.0
 """Seconds that a busy machine takes beside a timeout."""
 LEASE = 5
 """Seconds after which a server takes over what a killed one was at; until then it says that nothing is loaded."""
@@ -100,10 +101,7 @@ class Call:
 
 
 def failed(work: Callable[[], object], address: str) -> bool:
-    """Whether it fails: then clearly, and in time.
-
-    That is twice the timeout, where a connection breaks just before its end and none can be made in its place.
-    """
+    """Whether it fails: then clearly, and in time."""
     started = time.monotonic()
     told = ""
     try:
@@ -113,7 +111,7 @@ def failed(work: Callable[[], object], address: str) -> bool:
     if not told:
         return False
     assert told.startswith(f"{address}: could not ")
-    assert time.monotonic() - started < 2 * TIMEOUT + SLACK
+    assert time.monotonic() - started < TIMEOUT + SLACK
     return True
 
 
@@ -203,7 +201,7 @@ def test_what_is_swallowed_is_noticed_in_time(network: Network, collection: Coll
     call = Call(lambda: contents.add_to(collection))
     time.sleep(0.2)
     network.is_silent = True
-    call.wait(3 * TIMEOUT + SLACK)  # who reads and who writes try one after the other to connect anew
+    call.wait(TIMEOUT + SLACK)
     assert isinstance(call.error, ServerError), call.error
     assert failed(lambda: search(collection), network.uri)
     network.is_silent = False
@@ -218,11 +216,11 @@ def test_what_arrives_only_after_its_caller_gave_up_changes_nothing(network: Net
     contents.draw(range(30))
     contents.add_to(collection)
     contents.draw(range(10, 60))
-    network.delay = TIMEOUT + 1
+    network.delay = ATTEMPT + 1
     assert failed(lambda: contents.add_to(collection), network.uri)
     network.delay = 0
     with Collection("c", uri=network.uri, timeout=TIMEOUT) as again:
         contents.add_to(again)
-        time.sleep(SLACK)
+        time.sleep(2 * ATTEMPT)
 
         contents.check(again)

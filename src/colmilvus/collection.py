@@ -12,7 +12,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from colmilvus.connection import Connection, Durability, Place, connect, outlives_power
+from colmilvus.connection import TIMEOUT, Connection, Durability, Place, connect, outlives_power
 from colmilvus.copying import CopyReport, copy_entities
 from colmilvus.embedder import Embedder
 from colmilvus.entity import DType, Metric
@@ -48,7 +48,7 @@ class Collection(Writing):
     ``{"index_type": "HNSW", "params": {"M": 30}}``, and ``search_params`` what searches tell its index, such as
     ``{"ef": 400}``. With ``tenant_field`` a collection holds many tenants, each read and written by what ``for_tenant``
     gives; the field is a column of that name, and Milvus's partition key.
-    ``timeout`` is that of each request, in seconds.
+    ``timeout`` is the most that a request to a server takes, in seconds, attempts and new connections included.
     What it stores with ``durability="power"`` outlives a loss of power too, until it is opened with "process".
 
     Raises CollectionMismatch where the collection was made with another embedder or other settings,
@@ -82,7 +82,7 @@ class Collection(Writing):
         search_params: Mapping[str, Any] | None = None,
         tenant_field: str | None = None,
         durability: Durability | None = None,
-        timeout: float = 60.0,
+        timeout: float = TIMEOUT,
     ) -> None:
         check_name(name)
         check_embedder(embedder)
@@ -105,7 +105,7 @@ class Collection(Writing):
         uri: Place = "colmilvus.db",
         token: str | None = None,
         search_params: Mapping[str, Any] | None = None,
-        timeout: float = 60.0,
+        timeout: float = TIMEOUT,
     ) -> Collection:
         """A collection that another program made, with the names that its fields have; nothing can be added to it.
 
@@ -211,7 +211,7 @@ class Collection(Writing):
         layout: LayoutName | None = None,
         dtype: DType | None = None,
         progress: bool | None = None,
-        timeout: float = 60.0,
+        timeout: float = TIMEOUT,
     ) -> CopyReport:
         """Put everything into the collection ``name`` of another database, with pictures, and without embedding.
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pymilvus import MilvusClient
 
 __all__ = [
+    "TIMEOUT",
     "Connection",
     "Consistency",
     "Durability",
@@ -31,6 +32,13 @@ Consistency: TypeAlias = Literal["Strong", "Session", "Bounded", "Eventually"]
 Durability: TypeAlias = Literal["process", "power"]
 
 SCHEMES = ("http", "https", "tcp", "unix")
+TIMEOUT = 180.0
+ATTEMPT, CONNECTING = 1 / 3, 1 / 6
+"""Shares of a timeout that keep the whole within it, at worst.
+
+That is one attempt whose connection breaks at its end, then two threads that make another one after the other, and a
+second attempt; or one attempt to insert, and two to do it otherwise.
+"""
 HOST_AND_PORT = re.compile(r"([^/]*@)?[\w.-]+:\d+")
 
 
@@ -113,7 +121,7 @@ class Server:
             password=self.password or "",
             db_name=self.db_name,
             token=self.token or "",
-            timeout=timeout,
+            timeout=CONNECTING * timeout,
             # pymilvus would share one that another Server(...) made, whatever certificates that was told to trust
             dedicated=True,
             **options,
@@ -128,7 +136,8 @@ Place: TypeAlias = Union[str, Path, Server, "MilvusClient"]
 class Connection:
     """A client of one database.
 
-    ``shown`` is what to call the database in messages, ``folder`` where it lies, for the embedded engine.
+    ``shown`` is what to call the database in messages, ``folder`` where it lies, for the embedded engine; ``timeout``
+    is the most that a request may take, in seconds, with all that is done about a connection that breaks.
     """
 
     client: MilvusClient
@@ -137,6 +146,11 @@ class Connection:
     folder: Path | None = None
     consistency: Consistency = "Session"
     is_own: bool = True
+
+    @property
+    def attempt(self) -> float:
+        """The most that one attempt at a request may take, in seconds."""
+        return self.timeout if self.folder is not None else ATTEMPT * self.timeout
 
     def close(self) -> None:
         """Give it up, unless somebody else made the client."""

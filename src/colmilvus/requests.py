@@ -98,8 +98,8 @@ def _reason(lower: str, code: Any, timeout: float | None) -> str:
             "somebody released it, when it is opened again"
         )
     if code == grpc.StatusCode.DEADLINE_EXCEEDED or LATE in lower:
-        within = f" within {timeout:g} s" if timeout else ""
-        return f"the server did not answer{within}; is it running, and is this its address? timeout= gives it longer"
+        given = f"timeout={f' ({timeout:g} s)' if timeout else ''}"
+        return f"the server did not answer in time; is it running, and is this its address? {given} gives it longer"
     if code == grpc.StatusCode.UNAVAILABLE and OTHER_NAME in lower:
         return "its certificate is for another name; server_name= of a Server(...) is that name"
     if code == grpc.StatusCode.UNAVAILABLE and any(word in lower for word in UNTRUSTED):

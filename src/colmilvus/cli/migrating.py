@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import typer
 
-from colmilvus.cli.opening import TIMEOUT, Database
+from colmilvus.cli.opening import Database
 from colmilvus.entity import DType
 from colmilvus.errors import CollectionMismatch, CollectionNotFound
 from colmilvus.layouts.choosing import LayoutName
@@ -40,9 +40,7 @@ def migrate_collections(
             skipped += 1
             continue
         with opened:
-            report = opened.copy_to(
-                target.uri, token=target.token, images=images, layout=layout, dtype=dtype, timeout=TIMEOUT
-            )
+            report = opened.copy_to(target.uri, token=target.token, images=images, layout=layout, dtype=dtype)
         typer.echo(f"{name}: {report}")
     typer.echo(f"{len(names) - skipped} collections of {source.shown} are in {target.shown}")
     return 1 if skipped else 0

@@ -12,13 +12,11 @@ import typer
 
 from colmilvus.cli.embedders import FORMS, Choice, as_remembered, make_remembered
 from colmilvus.collection import Collection
-from colmilvus.connection import connect, is_path, without_login
+from colmilvus.connection import TIMEOUT, connect, is_path, without_login
 from colmilvus.embedder import Embedder
 from colmilvus.errors import CollectionMismatch, CollectionNotFound, DatabaseError
 
 __all__ = ["Database"]
-
-TIMEOUT = 60.0
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,7 @@ class Database:
         return sum(path.stat().st_size for path in Path(self.uri).rglob("*") if path.is_file())
 
     def create_or_open(self, collection: str, embedder: Embedder) -> Collection:
-        return Collection(collection, embedder, uri=self.uri, token=self.token, timeout=TIMEOUT)
+        return Collection(collection, embedder, uri=self.uri, token=self.token)
 
     def open(self, collection: str, images: str | None = None) -> Collection:
         """A collection that is there, without an embedder.
@@ -59,7 +57,7 @@ class Database:
         """
         self.check_there()
         try:
-            return Collection(collection, uri=self.uri, token=self.token, images=images, timeout=TIMEOUT)
+            return Collection(collection, uri=self.uri, token=self.token, images=images)
         except CollectionNotFound:
             others = ", ".join(self.collections()) or "none"
             raise CollectionNotFound(

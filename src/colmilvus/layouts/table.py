@@ -51,7 +51,7 @@ class Table:
     ) -> None:
         self.client = connection.client
         self.name = name
-        self.timeout = connection.timeout
+        self.timeout = connection.attempt
         self.search_params = search_params
         self.tenant = tenant
         self.needs_tenant = False
@@ -88,7 +88,7 @@ class Table:
     def request(self, what: str, expression: str = "") -> AbstractContextManager[None]:
         """One request to the database, see ``requests.request``."""
         at = "" if self.is_embedded else self.shown
-        return request(what, expression, at=at, timeout=self.timeout)
+        return request(what, expression, at=at, timeout=self._connection.timeout)
 
     @property
     def _place(self) -> str:
