@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,8 +51,14 @@ CHECKS = 2
 JOINED = 1 << 16
 """Bytes below which arrays are copied together, to be written at once; larger ones are written where they lie."""
 
-Mapped = tuple[Any, NDArray[Any], NDArray[np.float32]]
-"""A column as the system has it mapped, its vectors, and their norms."""
+
+class Mapped(NamedTuple):
+    """Vectors and norms of one column of a segment, and the files that they are mapped from."""
+
+    vectors: NDArray[Any]
+    norms: NDArray[np.float32]
+    vectors_file: mmap.mmap
+    norms_file: mmap.mmap
 
 
 @dataclass(frozen=True)
@@ -140,29 +146,30 @@ class Segment:
 
         Raises DatabaseDamaged where a file has become shorter than its records: to read beyond its end is fatal.
         """
-        self._require_column(column)
-        return self._mapped(column, least)[1:]
-
-    def _require_column(self, column: int) -> None:
-        self._require(self.vectors[column], self.count * self.columns[column].width)
-        self._require(self.norms[column], self.count * 4)
+        mapped = self._mapped(column, least)
+        # By the open files, which takes a tenth of the time that it takes to look for them by their paths.
+        self._require(self.vectors[column], mapped.vectors.nbytes, mapped.vectors_file.size())
+        self._require(self.norms[column], mapped.norms.nbytes, mapped.norms_file.size())
+        return mapped.vectors, mapped.norms
 
     def _mapped(self, column: int, least: int) -> Mapped:
         mapped = self._maps.get(column)
-        if mapped is None or len(mapped[1]) < least:
-            self._require_column(column)
+        if mapped is None or len(mapped.vectors) < least:
             kind, count = self.columns[column], self.count
+            self._require(self.vectors[column], count * kind.width)
+            self._require(self.norms[column], count * 4)
             vectors = np.memmap(self.vectors[column], kind.dtype, "r", shape=(count, kind.dim))
             norms = np.memmap(self.norms[column], np.float32, "r", shape=(count,))
             # As plain arrays, of which a part costs a tenth of one of a memmap.
-            mapped = self._maps[column] = (vectors.base, np.asarray(vectors), np.asarray(norms))
+            files = cast(mmap.mmap, vectors.base), cast(mmap.mmap, norms.base)
+            mapped = self._maps[column] = Mapped(np.asarray(vectors), np.asarray(norms), *files)
         return mapped
 
     def expect(self, column: int, start: int, count: int, share: float) -> None:
         """Have the system fetch the first ``share`` of these vectors' bytes, where it can be told to."""
-        mapped = self._mapped(column, start + count)[0]
+        mapped = self._mapped(column, start + count).vectors_file
         width = self.columns[column].width
-        if isinstance(mapped, mmap.mmap) and hasattr(mmap, "MADV_WILLNEED"):
+        if hasattr(mmap, "MADV_WILLNEED"):
             first = start * width // mmap.PAGESIZE * mmap.PAGESIZE
             mapped.madvise(mmap.MADV_WILLNEED, first, int((start + share * count) * width) - first)
 
@@ -174,11 +181,13 @@ class Segment:
             return file.read(size)
 
     @staticmethod
-    def _require(path: Path, size: int) -> None:
-        try:
-            found = path.stat().st_size
-        except FileNotFoundError:
-            found = 0
+    def _require(path: Path, size: int, found: int | None = None) -> None:
+        """Raise DatabaseDamaged where a file is shorter; ``found`` is its size, where that is known."""
+        if found is None:
+            try:
+                found = path.stat().st_size
+            except FileNotFoundError:
+                found = 0
         if found < size:
             raise DatabaseDamaged(f"{path}: the file has {found} bytes, its records need {size}")
 
