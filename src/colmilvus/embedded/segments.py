@@ -138,7 +138,7 @@ class Segment:
         found = []
         for column, vectors, norms in zip(self.columns, self.vectors, self.norms, strict=True):
             for path, width in ((vectors, column.width), (norms, 4)):
-                found.append((path.stat().st_size // width if path.exists() else 0, path))
+                found.append((_size(path) // width, path))
         return min(found, default=(2**62, self.log))
 
     def matrix(self, column: int, least: int) -> tuple[NDArray[Any], NDArray[np.float32]]:
@@ -148,16 +148,16 @@ class Segment:
         """
         mapped = self._mapped(column, least)
         # By the open files, which takes a tenth of the time that it takes to look for them by their paths.
-        self._require(self.vectors[column], mapped.vectors.nbytes, mapped.vectors_file.size())
-        self._require(self.norms[column], mapped.norms.nbytes, mapped.norms_file.size())
+        _require(self.vectors[column], mapped.vectors_file.size(), mapped.vectors.nbytes)
+        _require(self.norms[column], mapped.norms_file.size(), mapped.norms.nbytes)
         return mapped.vectors, mapped.norms
 
     def _mapped(self, column: int, least: int) -> Mapped:
         mapped = self._maps.get(column)
         if mapped is None or len(mapped.vectors) < least:
             kind, count = self.columns[column], self.count
-            self._require(self.vectors[column], count * kind.width)
-            self._require(self.norms[column], count * 4)
+            _require(self.vectors[column], _size(self.vectors[column]), count * kind.width)
+            _require(self.norms[column], _size(self.norms[column]), count * 4)
             vectors = np.memmap(self.vectors[column], kind.dtype, "r", shape=(count, kind.dim))
             norms = np.memmap(self.norms[column], np.float32, "r", shape=(count,))
             # As plain arrays, of which a part costs a tenth of one of a memmap.
@@ -175,26 +175,15 @@ class Segment:
 
     def read(self, at: int, size: int) -> bytes:
         """A part of the log. Raises DatabaseDamaged where it is no longer there."""
-        self._require(self.log, at + size)
+        _require(self.log, _size(self.log), at + size)
         with self.log.open("rb") as file:
             file.seek(at)
             return file.read(size)
 
-    @staticmethod
-    def _require(path: Path, size: int, found: int | None = None) -> None:
-        """Raise DatabaseDamaged where a file is shorter; ``found`` is its size, where that is known."""
-        if found is None:
-            try:
-                found = path.stat().st_size
-            except FileNotFoundError:
-                found = 0
-        if found < size:
-            raise DatabaseDamaged(f"{path}: the file has {found} bytes, its records need {size}")
-
     def cut(self) -> None:
         """Remove from every file what lies beyond the last whole record."""
         for path, size in self.sizes():
-            if path.exists() and path.stat().st_size > size:
+            if _size(path) > size:
                 self.forget()
                 with path.open("rb+") as file:
                     file.truncate(size)
@@ -202,6 +191,20 @@ class Segment:
     def forget(self) -> None:
         """Let the mapped files go."""
         self._maps.clear()
+
+
+def _size(path: Path) -> int:
+    """The bytes of a file; none where it is not there."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _require(path: Path, found: int, size: int) -> None:
+    """Raise DatabaseDamaged where a file, of which ``found`` bytes are there, is shorter than its records need."""
+    if found < size:
+        raise DatabaseDamaged(f"{path}: the file has {found} bytes, its records need {size}")
 
 
 def pack(
