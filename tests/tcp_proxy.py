@@ -19,7 +19,8 @@ class Network:
     """Passes on what is sent to ``port`` to another port of this machine, and back, while it is open.
 
     ``delay`` is how many seconds each piece is under way; ``cut`` how probable it is that a piece ends its connection
-    instead of arriving, as drawn from ``seed``; ``is_silent`` has everything that is sent disappear.
+    instead of arriving, as drawn from ``seed``; ``is_silent`` has everything that is sent disappear; ``is_mute`` has
+    new connections made and never answered.
     """
 
     def __init__(self, server: int, seed: int = 0) -> None:
@@ -32,6 +33,7 @@ class Network:
         self.delay = 0.0
         self.cut = 0.0
         self.is_silent = False
+        self.is_mute = False
         self.cuts = 0
 
     @property
@@ -58,6 +60,9 @@ class Network:
         with suppress(OSError):  # the listener was closed
             while True:
                 client, _ = self._listener.accept()
+                if self.is_mute:
+                    threading.Thread(target=self._swallow, args=(client,), daemon=True).start()
+                    continue
                 try:
                     server = socket.create_connection(("127.0.0.1", self._server), 5)
                 except OSError:
@@ -67,6 +72,15 @@ class Network:
                     self._open |= {client, server}
                 for source, target in ((client, server), (server, client)):
                     threading.Thread(target=self._carry, args=(source, target), daemon=True).start()
+
+    def _swallow(self, client: socket.socket) -> None:
+        with self._lock:
+            self._open.add(client)
+        with suppress(OSError), client:
+            while client.recv(CHUNK):
+                pass
+        with self._lock:
+            self._open.remove(client)
 
     def _carry(self, source: socket.socket, target: socket.socket) -> None:
         with suppress(OSError):

@@ -211,6 +211,26 @@ def test_what_is_swallowed_is_noticed_in_time(network: Network, collection: Coll
     contents.check(collection)
 
 
+@pytest.mark.parametrize("seconds", [ATTEMPT - 0.5, TIMEOUT - 0.5])
+def test_a_connection_that_breaks_late_and_is_not_made_again_keeps_the_timeout(
+    network: Network, collection: Collection, seconds: float
+) -> None:
+    contents = Contents(11)
+    contents.draw(range(20))
+    contents.add_to(collection)
+    network.is_silent = network.is_mute = True
+    for work in (lambda: search(collection), lambda: contents.add_to(collection)):
+        cut = threading.Timer(seconds, network.cut_all)
+        cut.start()
+        assert failed(work, network.uri)
+        cut.cancel()
+    network.is_silent = network.is_mute = False
+    network.cut_all()
+
+    contents.add_to(collection)
+    contents.check(collection)
+
+
 def test_what_arrives_only_after_its_caller_gave_up_changes_nothing(network: Network, collection: Collection) -> None:
     contents = Contents(10)
     contents.draw(range(30))
