@@ -19,9 +19,10 @@ warm    each query once, after one that is not counted, when all is written and 
 cold    the first search after a fresh start with the database's files out of the page cache, and the ten after it
 opening from a fresh process that has imported everything to the first answer to ``count``
 memory  the most anonymous memory that the process had, less that of one with an empty collection
-filters in turn with no filter, all twice: the second time counts, when every page that is compared was read before;
-        they leave 1, 10 and 50 of 100 pages; "without neighbours" leaves out the 200 best pages of the query itself (a
-        fifth of the pages where there are fewer than 1,000), "without the 10 nearest" and "the 50 nearest" fewer
+filters in turn with no filter, fifty queries in a row, so that neither finds warm what the other has just read for the
+        same query; all twice: the second time counts, when every page that is compared was read before; they leave 1,
+        10 and 50 of 100 pages; "without neighbours" leaves out the 200 best pages of the query itself (a fifth of the
+        pages where there are fewer than 1,000), "without the 10 nearest" and "the 50 nearest" fewer
 2 GB    all searches again in a control group of 2 GB, page cache included, where one can be made
 half    half of the pages are replaced by others, while searches go on; recall and times during and after
 
@@ -61,6 +62,8 @@ from numpy.typing import NDArray
 
 K = 10
 ROW = 10
+APART = 50
+"""So many queries in a row with a filter, then the same without: by then the memory that they touched is cold again."""
 PAGES = (100, 1000, 2000, 10000)
 RIVALS = ("numpy loop", "milvus-lite rows", "qdrant local", "lancedb", "lancedb scan", "fast-plaid")
 MOST_PAGES = {"milvus-lite rows": 100, "numpy loop": 2000}
@@ -141,14 +144,14 @@ def plain(worker: Callable[..., tuple[Any, float]], setting: Setting | None = No
     return worker, lambda _: setting or {}, lambda _: None
 
 
-def in_turn(case: Case, *ways: Way) -> list[Asked]:
-    """Every query of a case, asked in each way, in rows of ten in turn, until the time is over (at least one row)."""
+def in_turn(case: Case, *ways: Way, length: int = ROW) -> list[Asked]:
+    """Every query of a case, asked in each way, in rows of some in turn, until the time is over (at least one row)."""
     asked = [Asked() for _ in ways]
     for worker, setting, _ in ways:
         worker("search", case.queries[-1], K, setting(len(case.queries) - 1))
     begun, last = time.perf_counter(), -1
-    for row, first in enumerate(range(0, len(case.queries), ROW)):
-        numbers = range(first, min(first + ROW, len(case.queries)))
+    for row, first in enumerate(range(0, len(case.queries), length)):
+        numbers = range(first, min(first + length, len(case.queries)))
         for at in range(len(ways)):
             way = (at + row) % len(ways)
             times = ask_row(case, ways[way], numbers, asked[way])
@@ -310,7 +313,7 @@ def tell_filter(
 ) -> None:
     ways: tuple[Way, Way] = ((worker, setting, allowed), plain(worker))
     # A filter leads to pages that no search read before: the system's part in that is told apart.
-    (before, whole_before), (filtered, whole) = in_turn(case, *ways), in_turn(case, *ways)
+    (before, whole_before), (filtered, whole) = (in_turn(case, *ways, length=APART) for _ in range(2))
     case.tell(
         "colmilvus",
         part,
