@@ -12,7 +12,7 @@ import pytest
 from pymilvus.exceptions import MilvusException
 
 from colmilvus.embedded import connect
-from colmilvus.embedded.segments import entries
+from colmilvus.embedded.log import entries
 from colmilvus.embedded.vectors import Column, Record, VectorStore
 from colmilvus.errors import DatabaseDamaged
 from tests.embedded.pages import create, draw, rows, stored

@@ -19,18 +19,9 @@ from numpy.typing import NDArray
 
 from colmilvus.embedded import vectors
 from colmilvus.embedded.durability import sync_files, sync_folder
+from colmilvus.embedded.log import CHECKS, HEADER_SIZE, NUMBER, Entry, checksums, pack_mark, pack_written
 from colmilvus.embedded.places import PLACE, Integers, Places, Span, Survey, place
-from colmilvus.embedded.segments import (
-    CHECKS,
-    HEADER_SIZE,
-    NUMBER,
-    Entry,
-    Segment,
-    checksums,
-    pack_mark,
-    pack_written,
-    write,
-)
+from colmilvus.embedded.segments import Segment, write
 from colmilvus.embedded.vectors import StoreClosed, VectorStore
 from colmilvus.errors import DatabaseDamaged
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from colmilvus.embedded.halves import Column
+from colmilvus.embedded.log import Entry, entries
 from colmilvus.embedded.places import Places
-from colmilvus.embedded.segments import Entry, Segment, entries
+from colmilvus.embedded.segments import Segment
 
 __all__ = ["Opened", "opened"]
 

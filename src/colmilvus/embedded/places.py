@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from colmilvus.embedded.segments import CHECKS, Entry, Segment
+from colmilvus.embedded.log import CHECKS, Entry
+from colmilvus.embedded.segments import Segment
 
 __all__ = ["PLACE", "Integers", "Places", "Span", "Survey", "place"]
 

@@ -24,21 +24,12 @@ from numpy.typing import NDArray
 
 from colmilvus.embedded.disk import Disk
 from colmilvus.embedded.durability import sync_files, sync_folder
-from colmilvus.embedded.halves import norms_of
+from colmilvus.embedded.halves import Column, norms_of
+from colmilvus.embedded.log import CHECKS, Record, checksum, pack_all, unpack_scalars
 from colmilvus.embedded.opening import opened
 from colmilvus.embedded.pins import Pins
 from colmilvus.embedded.places import Integers, Places, Span, Survey
-from colmilvus.embedded.segments import (
-    CHECKS,
-    Column,
-    Record,
-    Segment,
-    checksum,
-    pack_all,
-    unpack_scalars,
-    write,
-    write_all,
-)
+from colmilvus.embedded.segments import Segment, write, write_all
 from colmilvus.errors import DatabaseDamaged
 
 __all__ = ["Column", "Record", "StoreClosed", "VectorStore"]
