@@ -17,7 +17,7 @@ warm    each query once, after one that is not counted, when all is written and 
         comes after the others' searches, is told apart, too: a machine's memory is slower where it was not used for a
         second, on some several times
 cold    the first search after a fresh start with the database's files out of the page cache, and the ten after it
-opening from a fresh process that has imported everything to the first answer to ``count``
+opening from a fresh process that has imported the package to the first answer to ``count``
 memory  the most anonymous memory that the process had, less that of one with an empty collection
 filters in turn with no filter, fifty queries in a row, so that neither finds warm what the other has just read for the
         same query; all twice: the second time counts, when every page that is compared was read before; they leave 1,

@@ -54,6 +54,8 @@ class Colmilvus:
     metric: Metric = "COSINE"
 
     def __init__(self, folder: Path) -> None:
+        import colmilvus.embedded.clients  # noqa: F401  # opening is not to count what Python imports
+
         self._folder = folder
         self._marks: list[tuple[int, float]] = []
 
