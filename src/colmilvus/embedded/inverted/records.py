@@ -95,7 +95,9 @@ class Records:
         drawn = np.sort(random.permutation(len(live.rows))[:SAMPLED_RECORDS])
         total = int(live.counts[drawn].sum())
         share = min(1.0, min(SAMPLE_BYTES / (4 * self.dim), SAMPLED_A_LIST * lists) / max(1, total))
-        found = []
+        # Room for all at once, of which only what is filled takes memory: what is gathered is not there twice.
+        found = np.empty((int(share * total) + len(drawn), self.dim + -self.dim % self.subspace), np.float32)
+        filled = 0
         for at in drawn.tolist():
             count = int(live.counts[at])
             size = int(share * count + random.random())
@@ -107,8 +109,10 @@ class Records:
                     vectors = self.store.vectors(int(live.rows[at]), self.column)
                 except DatabaseDamaged:
                     continue
-                found.append(prepared(vectors[np.sort(random.permutation(count)[:size])], kind, self.subspace))
-        return np.concatenate(found) if found else np.zeros((0, self.dim + -self.dim % self.subspace), np.float32)
+                part = vectors[np.sort(random.permutation(count)[:size])]
+                found[filled : filled + size] = prepared(part, kind, self.subspace)
+            filled += size
+        return found[:filled]
 
     def others(self, live: Live, kind: str, sampled: int, *, seed: int = 1) -> Iterator[Floats]:
         """Prepared vectors of whole records drawn at random, in portions, ``OTHERS`` times as many as were sampled."""
