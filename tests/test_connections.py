@@ -19,7 +19,8 @@ from colmilvus import Collection, Entity, MultiVector, Server
 from colmilvus.connection import Consistency
 from colmilvus.embedded.serving import Certificate, served
 from colmilvus.errors import CollectionNotFound, DatabaseError, InvalidInput, ServerError
-from tests.milvus_server import MilvusServer, free_port
+from tests.milvus_server import MilvusServer
+from tests.ports import free_port
 
 TIMEOUT = 2.0
 SLACK = 2.0
