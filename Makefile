@@ -5,7 +5,8 @@ export PIP_CACHE_DIR = $(CURDIR)/.cache/pip
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 CONSTRAINED = $(BIN)/python -m pip install --quiet --constraint tests/constraints.txt
 # One thread for each process of tests: PyTorch's, of several processes, wait for one another.
-SANDBOX = HOME=$(CURDIR)/.cache/home TMPDIR=$(CURDIR)/.cache/tmp OMP_NUM_THREADS=1
+# Compiled modules are kept, whatever the environment says of it: the tests start hundreds of programs.
+SANDBOX = HOME=$(CURDIR)/.cache/home TMPDIR=$(CURDIR)/.cache/tmp OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE=
 JOBS = $(shell $(PYTHON) -c 'import os; print(min(6, 2 + (os.cpu_count() or 1)))')
 
 .PHONY: help demo test test-server soak test-matrix lint format bench bench-servers build clean

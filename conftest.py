@@ -38,6 +38,12 @@ def _examples_have_a_folder_of_their_own(
 
 
 KINDS = ("folder", "served", "flat")
+HASTY = {
+    "proxy.timeTickInterval": 50,
+    "queryCoord.checkChannelInterval": 100,
+    "queryCoord.checkSegmentInterval": 100,
+    "rootCoord.dmlChannelNum": 2,
+}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -53,11 +59,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def old_milvus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MilvusServer]:
     """A Milvus server without arrays of structs.
 
-    It lets readers see what was written ten times as soon as by its own settings, which most tests wait for.
+    It lets readers see what was written four times as soon as by its own settings, and notices soon what is to be
+    loaded: most tests wait for that. It has two channels for writes instead of sixteen, each of which costs it work all
+    the time.
     """
     if "NEEDS_OLD_MILVUS" not in os.environ:
         pytest.importorskip("milvus", reason="Milvus 2.3.5 comes for Linux on x86-64 alone")
-    with running(tmp_path_factory.mktemp("milvus"), **{"proxy.timeTickInterval": 20}) as server:
+    with running(tmp_path_factory.mktemp("milvus"), **HASTY) as server:
         yield server
 
 

@@ -50,6 +50,8 @@ class MilvusServer:
                     "METRICS_PORT": str(self._health),
                     "MILVUS_RUN_DIR": str(self._folder / "run"),
                     "LD_LIBRARY_PATH": str(self._folder / "bin"),
+                    # Its package writes only those settings to a file that its own file has.
+                    **{_variable(key): str(value) for key, value in self._settings.items() if "." in key},
                 },
                 stdout=output,
                 stderr=output,
@@ -68,12 +70,10 @@ class MilvusServer:
         self._folder.mkdir(parents=True, exist_ok=True)
         config = milvus.MilvusServerConfig(data_dir=str(self._folder))
         ports = {key: free_port() for key in config.configurable_items if key.endswith("_port")}
-        config.update(**{**ports, **self._settings})
+        config.update(**{**ports, "proxy_port": self._settings["proxy_port"]})
         for key, value in self._settings.items():
-            if key in config.configurable_items:
+            if "." not in key:
                 config.configurable_items[key][1] = value
-            else:
-                config.set(key, value)
         milvus._initialize_data_files(str(self._folder))
         config.resolve()
         etcd.write_text(_etcd(self._folder / "data" / "etcd.data", ports["etcd_port"], free_port()), "utf-8")
@@ -104,6 +104,11 @@ def _is_well(port: int) -> bool:
             return b"OK" in answer.read()
     except OSError:
         return False
+
+
+def _variable(setting: str) -> str:
+    """The variable of the environment that a Milvus server takes a setting from."""
+    return setting.replace(".", "_").upper()
 
 
 def _etcd(folder: Path, clients: int, peers: int) -> str:

@@ -20,9 +20,9 @@ pytestmark = pytest.mark.everywhere
 METRICS: list[Metric] = ["COSINE", "IP", "L2"]
 
 
-def tolerance(score: float, query: MultiVector, documents: Sequence[MultiVector]) -> float:
-    norms = [float((side.vectors.astype(np.float64) ** 2).sum(axis=1).max()) for side in (query, *documents)]
-    return 1e-5 * abs(score) + 1e-5 * len(query) * max(norms)
+def largest_square(multi_vectors: Sequence[MultiVector]) -> float:
+    """The largest squared norm of a vector."""
+    return max(float((side.vectors.astype(np.float64) ** 2).sum(axis=1).max()) for side in multi_vectors)
 
 
 def assert_equals_oracle(
@@ -31,10 +31,11 @@ def assert_equals_oracle(
     """The k best by maxsim(), in order; entities whose scores are within the tolerance may change places."""
     oracle = {name: maxsim(query, vectors, metric) for name, vectors in stored.items()}
     ranked = sorted(oracle.values(), reverse=metric != "L2")[:k]
+    rounding = 1e-5 * len(query) * largest_square([query, *stored.values()])
 
     assert len(hits) == len(ranked) == len({hit.entity.id for hit in hits})
     for hit, best in zip(hits, ranked, strict=True):
-        allowed = tolerance(best, query, list(stored.values()))
+        allowed = 1e-5 * abs(best) + rounding
         assert hit.score == pytest.approx(oracle[hit.entity.id], abs=allowed)
         assert hit.score == pytest.approx(best, abs=allowed)
 
