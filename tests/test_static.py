@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -174,6 +175,16 @@ def test_without_its_packages_the_error_names_the_extra(monkeypatch: pytest.Monk
 
     with pytest.raises(MissingExtra, match=r"pip install 'colmilvus\[static\]'"):
         StaticEmbedder()
+
+
+def test_a_process_reads_its_vectors_once(static: StaticEmbedder) -> None:
+    tracemalloc.start()
+    try:
+        other = StaticEmbedder()
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20  # they are 33 MB
+    finally:
+        tracemalloc.stop()
+    np.testing.assert_array_equal(other.embed_queries(["sales"])[0].vectors, static.embed_queries(["sales"])[0].vectors)
 
 
 def run_python(code: str) -> subprocess.CompletedProcess[str]:
