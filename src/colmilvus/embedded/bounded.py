@@ -83,7 +83,7 @@ def _bounded(matches: Matches) -> tuple[Floats, Floats]:
 
     def compare(part: slice) -> None:
         with matches.of(part) as (found, lengths):
-            best[part] = largest(found)
+            best[part] = largest(found)[:, : matches.width]
             norms[:, part] = bounds_of(lengths)
 
     each(compare, matches.chunks())
@@ -116,7 +116,9 @@ def _exact(matches: Matches) -> Floats:
             errors = matches.errors(part, *bounds_of(norms))
             few = np.isfinite(errors).all(axis=1)
             of_part[~few], errors[~few] = 0, 0
-            enough = np.nextafter((largest(of_part) - 2 * errors).astype(np.float32), np.float32(-np.inf))
+            enough = np.full((len(norms), matches.lanes), np.inf, np.float32)
+            least = (largest(of_part)[:, : matches.width] - 2 * errors).astype(np.float32)
+            enough[:, : matches.width] = np.nextafter(least, np.float32(-np.inf))
             near = np.flatnonzero(of_part >= enough[:, None])  # in one dimension it is three times as fast
         record, vector, word = np.unravel_index(near, of_part.shape)
         few &= np.bincount(record, minlength=len(norms)) <= CROWD * matches.width

@@ -33,6 +33,8 @@ VANISHING = 2.0**-125
 CELLS = 1 << 20
 """So many products are made at a time; with fewer, threads wait for one another."""
 FLAT = 32
+LANES = 4
+"""numkong multiplies with so many query vectors at a time, and with what is left of fewer up to twice as slowly."""
 
 Kind = Literal["bf16", "f16", "f32"]
 Doubles = NDArray[np.float64]
@@ -50,6 +52,7 @@ class Matches:
     def __init__(self, store: VectorStore, column: int, rows: Integers, queries: Queries) -> None:
         self.queries = queries
         self.width = len(queries.narrow)
+        self.lanes = self.width + -self.width % LANES
         self._column = store.columns[column]
         self._segments, self._starts, self.counts = store.locate(rows)
         self._matrices = matrices(store, column, self._segments, self._starts + self.counts)
@@ -61,10 +64,12 @@ class Matches:
         short, nearly = rounded(queries.narrow)
         if self._column.dtype == np.float16:
             # Its range is small: queries are compared at length one.
-            self._scale = np.where(self._lengths > 0, self._lengths, 1).astype(np.float32)
+            scale = np.where(self._lengths > 0, self._lengths, 1).astype(np.float32)
             self._kind = "f16"
-            short = (queries.wide / self._scale[:, None]).astype("<f2")
-            nearly = short.astype(np.float64) * self._scale[:, None]
+            short = (queries.wide / scale[:, None]).astype("<f2")
+            nearly = short.astype(np.float64) * scale[:, None]
+            self._scale = np.pad(scale, (0, self.lanes - self.width))
+        short = np.pad(short, ((0, self.lanes - self.width), (0, 0)))
         self._packed = numkong.dots_pack(_tensor(short.ctypes.data, short.shape, self._kind, short), dtype=self._kind)
         self._roundings = store.roundings(rows, column).astype(np.float64)
         self._missed = np.linalg.norm(nearly - queries.wide, axis=1)
@@ -77,23 +82,23 @@ class Matches:
         """
         total = int(self.counts.sum())
         share = total if total < least else -(-total // processors())
-        return cut(self.counts, min(share, max(1, CELLS // self.width)))
+        return cut(self.counts, min(share, max(1, CELLS // self.lanes)))
 
     @contextmanager
     def of(self, part: slice) -> Iterator[tuple[Floats, Floats]]:
-        """Matches ``(records, vectors, query vectors)`` and norms ``(records, vectors)`` of a slice of the records.
+        """Matches ``(records, vectors, lanes)`` and norms ``(records, vectors)`` of a slice of the records.
 
-        Where a record has fewer vectors than others, the rest are no match, and have the norm of its first. What
-        comes is overwritten after the block.
+        The first ``width`` of the lanes are the query's vectors, the others nothing. Where a record has fewer vectors
+        than others, the rest are no match, and have the norm of its first. What comes is overwritten after the block.
         """
         norms = np.empty((part.stop - part.start, int(self.counts[part.stop - 1])), np.float32)
         try:
             buffer = self._buffers.pop()
         except IndexError:
             buffer = np.empty(0, np.float32)
-        if len(buffer) < norms.size * self.width:
-            buffer = np.empty(norms.size * self.width, np.float32)
-        matches = buffer[: norms.size * self.width].reshape(*norms.shape, self.width)
+        if len(buffer) < norms.size * self.lanes:
+            buffer = np.empty(norms.size * self.lanes, np.float32)
+        matches = buffer[: norms.size * self.lanes].reshape(*norms.shape, self.lanes)
         with np.errstate(over="ignore", invalid="ignore"):
             self._match(part, matches, norms)
         yield matches, norms
@@ -120,7 +125,7 @@ class Matches:
             stored, lengths = self._matrices[segment]
             begin = self._addresses[segment] + start * self._column.width
             vectors = _tensor(begin, (count, self._column.dim), self._kind, stored)
-            out = _tensor(address + i * line, (count, self.width), "f32", products)
+            out = _tensor(address + i * line, (count, self.lanes), "f32", products)
             numkong.dots_packed(vectors, self._packed, out=out)
             norms[i, :count] = lengths[start : start + count]
             norms[i, count:] = norms[i, 0]
