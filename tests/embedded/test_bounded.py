@@ -84,6 +84,21 @@ def test_bounds_hold_the_scores_and_exact_ones_are_exact(
             assert (errors <= len(query) * 0.008).all(), "the bounds say something"
 
 
+@pytest.mark.parametrize("kind", TYPES)
+@pytest.mark.parametrize("metric", METRICS)
+def test_queries_of_any_number_of_vectors(tmp_path: Path, metric: Metric, kind: str) -> None:
+    pages = draw(1, 12, 50, 90, 16, kind)
+    (vectors,) = draw(2, 1, 9, 9, 16, kind)
+    rows = np.arange(len(pages))
+    with closing(store_of(tmp_path, pages)) as store:
+        for width in range(1, len(vectors) + 1):
+            query = vectors[:width].astype(np.float32)
+            ((values,), (errors,)) = bounded(store, 0, rows, [query], metric)
+            wanted, within = oracle(query, pages, metric), 1e-6 * reach(query, pages, metric)
+            assert (np.abs(values - wanted) <= errors + within).all()
+            assert (np.abs(exact(store, 0, rows, query, metric) - wanted) <= 3 * within).all()
+
+
 def test_bounds_hold_where_everything_is_rounded_as_far_as_can_be_in_one_direction(tmp_path: Path) -> None:
     """The better page is rounded down all along, the other one up: what bfloat16 makes of them is the wrong order."""
     middle = 1 + 2.0**-8
