@@ -18,7 +18,7 @@ from colmilvus.embedded import connect
 from colmilvus.errors import CollectionMismatch, InvalidEntity, InvalidInput, Unsupported
 from colmilvus.filters import matches, to_expression
 from colmilvus.filters.dialects import Dialect, kinds_of
-from colmilvus.layouts.flat.estimates import Estimates, Hits
+from colmilvus.layouts.flat.estimates import COMPARED, MISSED, Estimates, Hits
 from colmilvus.layouts.flat.inserting import request_for
 from colmilvus.layouts.flat.keys import MOST_PARTS, Place, families, first_key, part_key, parts, writings
 from colmilvus.layouts.flat.nearest import nearest
@@ -346,12 +346,36 @@ def test_what_a_query_vector_did_not_find_lies_behind_its_last_row() -> None:
     assert found.most.tolist() == pytest.approx([1.4, 1.3, 1.2])
     assert found.least.tolist() == pytest.approx([1.37, 1.3, 1.14])
     assert found.best(2).tolist() == keys_of((0, 0), (0, 1), (1, 0)).tolist()
-    assert found.contenders(1, [a, b, c]).tolist() == [0]
-    assert found.contenders(2, [a, b, c]).tolist() == [0, 1]
-    assert found.contenders(1, [c, b]).tolist() == [1]
-    assert found.contenders(2, [c]).tolist() == [0]
-    assert found.contenders(1, [b, d, a]).tolist() == [1, 2]
-    assert Estimates.of_nothing().contenders(1, [a, b]).tolist() == [0, 1]
+    assert found.contenders(1, [a, b, c], [COMPARED + 1] * 3).tolist() == [0]
+    assert found.contenders(2, [a, b, c], [COMPARED + 1] * 3).tolist() == [0, 1]
+    assert found.contenders(1, [c, b], [COMPARED + 1] * 2).tolist() == [1]
+    assert found.contenders(2, [c], [COMPARED + 1] * 1).tolist() == [0]
+    assert found.contenders(1, [b, d, a], [COMPARED + 1] * 3).tolist() == [1, 2]
+    assert Estimates.of_nothing().contenders(1, [a, b], [COMPARED + 1] * 2).tolist() == [0, 1]
+
+
+def test_what_is_little_behind_may_be_among_the_best_as_nearer_rows_may_have_been_missed() -> None:
+    doubt = MISSED * 0.9 * 2**0.5
+    scores = np.array([0.9, 0.9 - 0.49 * doubt, 0.9 - 0.51 * doubt, 0.0])
+    rows = Hits(keys_of((0, 0), (1, 0), (2, 0), (3, 0)), scores)
+    keys = [int(key) for key in rows.keys]
+
+    found = Estimates.of([rows, rows], less_is_better=False)
+
+    assert found.doubt == pytest.approx(doubt)
+    assert found.contenders(1, keys, [COMPARED + 1] * 4).tolist() == [0, 1]
+
+
+def test_those_that_look_best_are_compared_anyhow_as_long_as_they_are_small() -> None:
+    rows = Hits(keys_of((2, 0), (0, 0), (1, 0), (3, 0)), np.array([0.9, 0.5, 0.3, 0.1]))
+    keys = sorted(int(key) for key in rows.keys)
+
+    found = Estimates.of([rows], less_is_better=False)
+
+    assert found.contenders(1, keys, [COMPARED] * 4).tolist() == [2]
+    assert found.contenders(1, keys, [COMPARED // 2] * 4).tolist() == [0, 2]
+    assert found.contenders(1, keys, [COMPARED // 4] * 4).tolist() == [0, 1, 2, 3]
+    assert found.contenders(1, keys, [COMPARED // 4, COMPARED // 2, COMPARED // 4, 1]).tolist() == [0, 1, 2]
 
 
 def test_of_two_entities_of_one_family_nothing_is_taken_for_known() -> None:
@@ -362,8 +386,8 @@ def test_of_two_entities_of_one_family_nothing_is_taken_for_known() -> None:
     other = part_key(1, 0)
 
     assert families(one) == families(other)
-    assert found.contenders(1, [one, alone, last]).tolist() == [0]
-    assert found.contenders(1, [one, other, alone, last]).tolist() == [0, 1, 2]
+    assert found.contenders(1, [one, alone, last], [COMPARED + 1] * 3).tolist() == [0]
+    assert found.contenders(1, [one, other, alone, last], [COMPARED + 1] * 4).tolist() == [0, 1, 2]
 
 
 def test_estimates_of_distances_are_of_their_negative() -> None:

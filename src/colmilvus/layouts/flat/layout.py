@@ -32,7 +32,7 @@ __all__ = ["FlatLayout"]
 
 SPARE = 10
 """Entities that are compared exactly beyond twice as many as are asked for, at most."""
-LEAST_DEPTH = 4_000
+LEAST_DEPTH = 8_000
 """Rows that each query vector finds, at least: pages have many vectors nearly alike."""
 DEPTH = 200
 """Rows that each query vector finds for each entity that is asked for."""
@@ -155,8 +155,8 @@ class FlatLayout(Layout):
 
     def _search(self, query: MultiVector, limit: int, expression: str, whole: bool) -> list[Found]:
         rows, found = self._candidates(query, limit, expression, [*(FLAT_SCALARS if whole else SHOWN), WRITING])
-        contenders = [rows[at] for at in found.contenders(limit, [row["key"] for row in rows])]
-        first = {row["id"]: row for row in contenders}
+        weights = [self._bytes(row["internal"]["sizes"]) for row in rows]
+        first = {rows[at]["id"]: rows[at] for at in found.contenders(limit, [row["key"] for row in rows], weights)}
         sizes = {name: row["internal"]["sizes"] for name, row in first.items()}
         scored: dict[str, float] = {}
         for portion in self._portions(sizes, [], first):
