@@ -17,6 +17,7 @@ settled    how long after that until segments are flushed and compacted, and eac
 searches   each answers ten queries in a row, in turn, when all is settled; medians of the ratios for the same query;
            those that come next after another's are told apart, too; recall counts the pages among the first 10 whose
            exact score is one of the ten best
+just stored, filter   ours right after the pages were stored, and with a filter that leaves a third of them
 requests   what one search sends over gRPC, counted where it leaves the client, for ``k`` of 1, 10 and 50
 
 The figures are kept in servers.json, beside the tables; a later run into the same folder replaces those of its own
@@ -31,7 +32,7 @@ import shutil
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,7 @@ from colmilvus import Collection, Entity
 from colmilvus.embedded import connect
 
 DEPTHS = (1, K, 50)
+THIRD = {"third": 0}
 SECONDS = 7200.0
 """Most that a collection is given to settle."""
 QUIET = 75.0
@@ -72,11 +74,11 @@ class Ours:
         self.pages = Collection(self.name, uri=client, dim=vectors.DIM, metric="IP")
 
     def build(self, pages: Pages) -> None:
-        entities = (Entity(str(number)) for number in range(len(pages)))
+        entities = (Entity(str(number), metadata={"third": number % 3}) for number in range(len(pages)))
         self.pages.add(entities, vectors=map(np.array, pages), progress=False)
 
-    def search(self, query: Pages, k: int) -> list[int]:
-        return [int(hit.entity.id) for hit in self.pages.search(query, k)]
+    def search(self, query: Pages, k: int, filter: Mapping[str, Any] | None = None) -> list[int]:
+        return [int(hit.entity.id) for hit in self.pages.search(query, k, filter=filter)]
 
 
 class Tutorial:
@@ -104,9 +106,9 @@ class Timed:
     def __init__(self, system: Ours | Tutorial) -> None:
         self._system = system
 
-    def __call__(self, method: str, query: Pages, k: int, _setting: object) -> tuple[Any, float]:
+    def __call__(self, method: str, query: Pages, k: int, setting: Mapping[str, Any]) -> tuple[Any, float]:
         begun = time.perf_counter()
-        found = getattr(self._system, method)(query, k)
+        found = getattr(self._system, method)(query, k, **setting)
         return found, time.perf_counter() - begun
 
 
@@ -133,6 +135,7 @@ def measure(case: Case, uri: str) -> None:
         for system, name in ((ours, "colmilvus"), (theirs, "tutorial"), (embedded, "colmilvus, embedded")):
             ingest(case, system, name)
         searches(case, ours, theirs, embedded)
+        third(case, ours, "")
         requests(case, ours, theirs)
         add_index(theirs)
         again, indexed = in_turn(case, plain(Timed(ours)), plain(Timed(theirs)))
@@ -146,6 +149,10 @@ def ingest(case: Case, system: Ours | Tutorial, name: str) -> None:
     begun = time.perf_counter()
     system.build(case.mapped())
     measured: Row = {"pages_a_second": case.count / (time.perf_counter() - begun)}
+    if isinstance(system, Ours) and name == system.name:
+        (asked,) = in_turn(case, plain(Timed(system)))
+        case.tell(f"{name}, just stored", "warm", **asked.in_turn())
+        third(case, system, ", just stored")
     if name != "colmilvus, embedded":
         begun = time.perf_counter()
         measured["segments"] = settle(system.client, system.name, case.count * vectors.VECTORS)
@@ -180,6 +187,13 @@ def searches(case: Case, ours: Ours, theirs: Tutorial, embedded: Ours) -> None:
     case.tell("colmilvus", "warm", **flat.in_turn())
     case.tell("tutorial", "warm", **published.in_turn(), by_ours=median_ratio(published.times, flat.times))
     case.tell("colmilvus, embedded", "warm", **engine.in_turn(), by_ours=median_ratio(engine.times, flat.times))
+
+
+def third(case: Case, ours: Ours, when: str) -> None:
+    """Searches with a filter."""
+    matching = np.arange(case.count) % 3 == 0
+    (asked,) = in_turn(case, (Timed(ours), lambda _: {"filter": THIRD}, lambda _: matching))
+    case.tell(f"colmilvus, filter{when}", "warm", **asked.in_turn())
 
 
 def requests(case: Case, *systems: Ours | Tutorial) -> None:

@@ -23,8 +23,10 @@ def report(rows: Sequence[Row], folder: Path) -> None:
 
 def check(rows: Sequence[Row]) -> Iterator[str]:
     """A line for each limit and each case that it concerns, with both numbers: pass or FAIL."""
-    for row in of(rows, "colmilvus", "warm"):
-        yield said(row, "recall@10", row["recall"], LEAST_RECALL, least=True)
+    for row in rows:
+        if row["part"] == "warm" and row["system"].startswith("colmilvus"):
+            how = row["system"].removeprefix("colmilvus")
+            yield said(row, f"recall@10{how}", row["recall"], LEAST_RECALL, least=True)
     for row in of(rows, "tutorial", "warm"):
         if row["pages"] >= 1000:
             yield said(row, "p50 of the tutorial's method by ours", row["by_ours"], LEAST_RATIO, least=True)

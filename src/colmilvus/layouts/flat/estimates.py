@@ -27,7 +27,7 @@ Without this 0.91 to 0.985 of the ten best of 1,000 patch-like pages were found,
 not; with it 0.985 to 1.
 """
 
-COMPARED = 8 << 20
+COMPARED = 4 << 20
 """Bytes of vectors that are compared in any case.
 
 Segments that Milvus has not made an index of are searched by one of its own, in which more is missed.

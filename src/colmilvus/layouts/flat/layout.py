@@ -30,9 +30,9 @@ from colmilvus.layouts.table import FIRST, Row, Table
 
 __all__ = ["FlatLayout"]
 
-SPARE = 10
+SPARE = 20
 """Entities that are compared exactly beyond twice as many as are asked for, at most."""
-LEAST_DEPTH = 8_000
+LEAST_DEPTH = 4_000
 """Rows that each query vector finds, at least: pages have many vectors nearly alike."""
 DEPTH = 200
 """Rows that each query vector finds for each entity that is asked for."""

@@ -15,11 +15,11 @@ __all__ = ["VECTOR", "flat_indexes", "flat_schema"]
 
 VECTOR = "emb"
 ALL_LISTS = 1024
-PROBES = 128
+PROBES = 192
 """Lists that a search looks into at first.
 
-Of 1,000 pages of text and patch-like ones 0.993 and 0.988 of the ten best are found, with 256 lists 0.993 and 0.993 in
-six fifths of the time.
+Right after they were stored 0.970 of the ten best of 1,000 patch-like pages were found with 128 lists, 0.988 with 256,
+which takes a quarter longer; 192 take a tenth longer. Once the server has indexed them it is 0.990 with 128.
 """
 LISTS = {"index_type": "IVF_FLAT", "params": {"nlist": ALL_LISTS}}
 """An inverted file: where thousands of rows are asked for it finds them several times as fast as a graph does.
