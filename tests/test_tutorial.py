@@ -13,6 +13,7 @@ from pymilvus import MilvusClient
 
 from colmilvus import maxsim
 from colmilvus.embedders.colpali import ColPaliEmbedder
+from tests.embedders.torchvision_on_cpu import make_torchvision_importable
 from tests.milvus_server import MilvusServer
 from tests.pdfs import text_pdf
 
@@ -104,6 +105,7 @@ def test_what_is_missing_is_said_in_a_line(
     arguments: list[str],
     said: str,
 ) -> None:
+    make_torchvision_importable()
     (here / "paper.pdf").write_bytes(text_pdf(["One page"]))
     with pytest.raises(SystemExit) as ended:
         run(monkeypatch, *arguments)
