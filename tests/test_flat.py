@@ -349,7 +349,7 @@ def test_what_a_query_vector_did_not_find_lies_behind_its_last_row() -> None:
     assert found.contenders(1, [a, b, c], [COMPARED + 1] * 3).tolist() == [0]
     assert found.contenders(2, [a, b, c], [COMPARED + 1] * 3).tolist() == [0, 1]
     assert found.contenders(1, [c, b], [COMPARED + 1] * 2).tolist() == [1]
-    assert found.contenders(2, [c], [COMPARED + 1] * 1).tolist() == [0]
+    assert found.contenders(2, [c], [COMPARED + 1]).tolist() == [0]
     assert found.contenders(1, [b, d, a], [COMPARED + 1] * 3).tolist() == [1, 2]
     assert Estimates.of_nothing().contenders(1, [a, b], [COMPARED + 1] * 2).tolist() == [0, 1]
 

@@ -21,14 +21,14 @@ Among 1,000 pages of text, words and patches 12 to 24 are left to compare for th
 MISSED = 0.06
 """How far the sum of what the vectors of a query find lies from what there is, for the root of their number.
 
-In the unit of ``BEYOND``. A search looks into a part of the lists, and takes the second nearest row of an entity for
-the nearest: among patch-like pages of 206 vectors each for a tenth of all, which has a standard deviation of 0.03.
-Without this 0.91 to 0.985 of the ten best of 1,000 patch-like pages were found, with filters and without, settled or
-not; with it 0.982 to 1.
+In the unit of ``BEYOND``. A search looks into a part of the lists, and may take a farther row of an entity for the
+nearest. Among patch-like pages of 206 vectors it does so in a tenth of all cases, and the sums are off by 0.03, one
+standard deviation. Without this 0.91 to 0.985 of the ten best of 1,000 patch-like pages were found, with filters and
+without, settled or not; with it 0.982 to 1.
 """
 
 COMPARED = 4 << 20
-"""Bytes of vectors that are compared in any case.
+"""Bytes that are compared in any case, of the entities that look best.
 
 Segments that Milvus has not made an index of are searched by one of its own, in which more is missed.
 """
