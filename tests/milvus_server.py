@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
+import sys
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -12,9 +14,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from tests.ports import free_port
 
 SECONDS = 120.0
+PROGRAMS = Path(sys.prefix) / "share" / "milvus"  # of the environment that the package is installed in
 
 
 class MilvusServer:
@@ -41,7 +46,7 @@ class MilvusServer:
         log = self._folder / "logs" / "stdout.log"
         with log.open("ab") as output:
             self._process = subprocess.Popen(
-                [str(self._folder / "bin" / "milvus"), "run", "standalone"],
+                [str(PROGRAMS / "bin" / "milvus"), "run", "standalone"],
                 cwd=self._folder,
                 env={
                     **os.environ,
@@ -49,7 +54,7 @@ class MilvusServer:
                     "ETCD_CONFIG_PATH": str(etcd),
                     "METRICS_PORT": str(self._health),
                     "MILVUS_RUN_DIR": str(self._folder / "run"),
-                    "LD_LIBRARY_PATH": str(self._folder / "bin"),
+                    "LD_LIBRARY_PATH": str(PROGRAMS / "bin"),
                     # Its package writes only those settings to a file that its own file has.
                     **{_variable(key): str(value) for key, value in self._settings.items() if "." in key},
                 },
@@ -74,7 +79,9 @@ class MilvusServer:
         for key, value in self._settings.items():
             if "." not in key:
                 config.configurable_items[key][1] = value
-        milvus._initialize_data_files(str(self._folder))
+        PROGRAMS.mkdir(parents=True, exist_ok=True)
+        with FileLock(PROGRAMS / "lock"):  # 250 MB, which all servers have in common
+            milvus._initialize_data_files(str(PROGRAMS))
         config.resolve()
         etcd.write_text(_etcd(self._folder / "data" / "etcd.data", ports["etcd_port"], free_port()), "utf-8")
 
@@ -89,13 +96,14 @@ class MilvusServer:
 
 @contextmanager
 def running(folder: Path, **settings: Any) -> Iterator[MilvusServer]:
-    """A server that is there until the end of the block."""
+    """A server that is there until the end of the block, and its data with it; its log and configuration stay."""
     server = MilvusServer(folder, **settings)
     try:
         server.start()
         yield server
     finally:
         server.kill()
+        shutil.rmtree(folder / "data", ignore_errors=True)
 
 
 def _is_well(port: int) -> bool:
