@@ -28,7 +28,7 @@ from colmilvus.entity import Segment
 from tests.embedded.pages import CAPACITY, DIM, count, create, row, search, stored
 from tests.words import VOCABULARY, WordEmbedder
 
-__all__ = ["Ledger", "one_round"]
+__all__ = ["Ledger", "has_codes", "one_round"]
 
 THREADS = 4
 PAGES = 12
@@ -169,8 +169,16 @@ def write_until_killed(path: str, first: int, told: Connection) -> None:
         thread.join()
 
 
-def one_round(path: Path, first: int, words: int, seconds: float) -> list[Event]:
-    """What the process told until it was killed, that long after so many words."""
+def has_codes(path: Path) -> bool:
+    """Whether an inverted file lies in the database, also while folders in it come and go."""
+    return any(name.endswith(".codes") for _, _, names in os.walk(path) for name in names)
+
+
+def one_round(path: Path, first: int, words: int, seconds: float, *, coded: bool = False) -> list[Event]:
+    """What the process told until it was killed, that long after so many words.
+
+    If ``coded``, it is not killed before there is an inverted file.
+    """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.embedded.soaking", "colmilvus.embedded.server"])
     heard, told = context.Pipe(duplex=False)
@@ -178,6 +186,8 @@ def one_round(path: Path, first: int, words: int, seconds: float) -> list[Event]
     process.start()
     told.close()
     events = [heard.recv() for _ in range(words)]
+    while coded and not has_codes(path):
+        events.append(heard.recv())
     killer = threading.Timer(seconds, os.kill, (process.pid, signal.SIGKILL))
     killer.start()
     while True:
