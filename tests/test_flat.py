@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from math import inf, nan
 from pathlib import Path
 from typing import Any, ClassVar
 
 import grpc
 import numpy as np
 import pytest
+from benchmarks import vectors
 from pymilvus import DataType, MilvusClient
 from pymilvus.exceptions import MilvusException
 from pymilvus.grpc_gen import milvus_pb2_grpc
 
 from colmilvus import Collection, Entity, MultiVector, Segment, Server, maxsim
 from colmilvus.embedded import connect
+from colmilvus.entity import Metric
 from colmilvus.errors import CollectionMismatch, InvalidEntity, InvalidInput, Unsupported
 from colmilvus.filters import matches, to_expression
 from colmilvus.filters.dialects import Dialect, kinds_of
-from colmilvus.layouts.flat.estimates import COMPARED, MISSED, Estimates, Hits
+from colmilvus.layouts.flat.estimates import Estimates, Hits
 from colmilvus.layouts.flat.inserting import request_for
 from colmilvus.layouts.flat.keys import MOST_PARTS, Place, families, first_key, part_key, parts, writings
 from colmilvus.layouts.flat.nearest import nearest
+from colmilvus.layouts.flat.prospects import CLOSE, COMPARED, LEAST_DOUBT, MISSED, Prospects
 from colmilvus.layouts.flat.reading import Portion, vectors_in
 from colmilvus.layouts.flat.rows import flat_rows
 from colmilvus.layouts.rows import Record
@@ -323,7 +327,7 @@ def test_an_estimate_is_exact_where_everything_was_found() -> None:
 
     found = Estimates.of(hits, less_is_better=False)
 
-    assert found.most == pytest.approx(found.least)
+    assert found.most == pytest.approx(found.middle)
     assert dict(zip(found.families.tolist(), found.most, strict=True)) == {
         families(first_key(name)): pytest.approx(maxsim(query, vectors, "IP"), abs=1e-4)
         for name, vectors in stored.items()
@@ -344,38 +348,84 @@ def test_what_a_query_vector_did_not_find_lies_behind_its_last_row() -> None:
 
     assert found.families.tolist() == [0, 1, 2]
     assert found.most.tolist() == pytest.approx([1.4, 1.3, 1.2])
-    assert found.least.tolist() == pytest.approx([1.37, 1.3, 1.14])
+    assert found.middle.tolist() == pytest.approx([1.385, 1.3, 1.17])
     assert found.best(2).tolist() == keys_of((0, 0), (0, 1), (1, 0)).tolist()
-    assert found.contenders(1, [a, b, c], [COMPARED + 1] * 3).tolist() == [0]
-    assert found.contenders(2, [a, b, c], [COMPARED + 1] * 3).tolist() == [0, 1]
-    assert found.contenders(1, [c, b], [COMPARED + 1] * 2).tolist() == [1]
-    assert found.contenders(2, [c], [COMPARED + 1]).tolist() == [0]
-    assert found.contenders(1, [b, d, a], [COMPARED + 1] * 3).tolist() == [1, 2]
-    assert Estimates.of_nothing().contenders(1, [a, b], [COMPARED + 1] * 2).tolist() == [0, 1]
+    told = found.prospects([c, d, a])
+    assert told.most.tolist() == pytest.approx([1.2, inf, 1.4])
+    assert told.middle.tolist() == pytest.approx([1.17, inf, 1.385])
+    assert told.nearest.tolist() == pytest.approx(np.array([[nan, 0.5], [nan, nan], [0.9, nan]]), nan_ok=True)
+    assert told.last.tolist() == [0.7, 0.5]
+    assert told.spans.tolist() == pytest.approx([0.2, 0.1])
+    assert Estimates.of_nothing(2).prospects([a, b]).most.tolist() == [inf, inf]
+    assert Estimates.of_nothing(2).prospects([a, b]).nearest.shape == (2, 2)
 
 
-def test_what_is_little_behind_may_be_among_the_best_as_nearer_rows_may_have_been_missed() -> None:
-    doubt = MISSED * 0.9 * 2**0.5
-    scores = np.array([0.9, 0.9 - 0.49 * doubt, 0.9 - 0.51 * doubt, 0.0])
-    rows = Hits(keys_of((0, 0), (1, 0), (2, 0), (3, 0)), scores)
-    keys = [int(key) for key in rows.keys]
-
-    found = Estimates.of([rows, rows], less_is_better=False)
-
-    assert found.doubt == pytest.approx(doubt)
-    assert found.contenders(1, keys, [COMPARED + 1] * 4).tolist() == [0, 1]
+def looking(scores: Sequence[float], last: float = 0.0, span: float = 1.0) -> Prospects:
+    """Entities that one query vector found with these scores, or of which nothing is known."""
+    told = np.array(scores)
+    return Prospects(told, told, np.where(np.isinf(told), nan, told)[:, None], np.array([last]), np.array([span]))
 
 
-def test_those_that_look_best_are_compared_anyhow_as_long_as_they_are_small() -> None:
-    rows = Hits(keys_of((2, 0), (0, 0), (1, 0), (3, 0)), np.array([0.9, 0.5, 0.3, 0.1]))
-    keys = sorted(int(key) for key in rows.keys)
+def test_what_looks_best_is_compared_first_as_long_as_it_is_small_and_all_of_which_nothing_is_known() -> None:
+    seen, unknown = looking([1.0, 2.0, 4.0, 3.0]), looking([1.0, inf, 4.0, inf])
 
-    found = Estimates.of([rows], less_is_better=False)
+    assert seen.first(1, [COMPARED + 1] * 4).tolist() == [2]
+    assert seen.first(3, [COMPARED + 1] * 4).tolist() == [2, 3, 1]
+    assert seen.first(1, [COMPARED // 2] * 4).tolist() == [2, 3]
+    assert seen.first(1, [COMPARED // 4] * 4).tolist() == [2, 3, 1, 0]
+    assert seen.first(1, [1, COMPARED // 4, COMPARED // 4, COMPARED // 2]).tolist() == [2, 3, 1]
+    assert seen.first(7, [1] * 4).tolist() == [2, 3, 1, 0]
+    assert unknown.first(1, [COMPARED + 1] * 4).tolist() == [1, 3]
+    assert unknown.first(3, [COMPARED + 1] * 4).tolist() == [1, 3, 2]
 
-    assert found.contenders(1, keys, [COMPARED] * 4).tolist() == [2]
-    assert found.contenders(1, keys, [COMPARED // 2] * 4).tolist() == [0, 2]
-    assert found.contenders(1, keys, [COMPARED // 4] * 4).tolist() == [0, 1, 2, 3]
-    assert found.contenders(1, keys, [COMPARED // 4, COMPARED // 2, COMPARED // 4, 1]).tolist() == [0, 1, 2]
+
+def others(seen: Prospects, compared: Mapping[int, float], limit: int) -> list[int]:
+    found: list[int] = seen.others(np.array([*compared]), np.array([*compared.values()])[:, None], limit).tolist()
+    return found
+
+
+def test_others_are_compared_that_may_be_better_than_the_last_of_the_best() -> None:
+    seen = looking([4.0, 3.0, 2.5, 2.0, 1.5, 1.0])
+
+    assert others(seen, {0: 4.0, 1: 1.4}, 2) == [2, 3, 4]
+    assert others(seen, {0: 4.0, 1: 3.0}, 2) == [2, 3], "the next best in any case: as many requests as ever"
+    assert others(seen, {0: 4.0, 1: 3.0}, 3) == [2, 3, 4, 5], "with fewer than are asked for all may be"
+    assert others(seen, {0: 4.0, 1: nan, 2: 1.8}, 2) == [3, 4], "what is gone is none of the best"
+    assert others(seen, dict.fromkeys(range(6), 1.0), 2) == []
+
+
+def test_what_is_little_behind_may_be_among_the_best_and_more_so_the_more_was_missed_of_those_compared() -> None:
+    behind = [
+        2.9,
+        2.9,
+        2.0 - 0.9 * LEAST_DOUBT,
+        2.0 - 1.1 * LEAST_DOUBT,
+        2.0 - 0.9 * MISSED / 2,
+        2.0 - 1.1 * MISSED / 2,
+    ]
+    seen = looking([4.0, 2.0, *behind], last=-9.0)
+
+    assert others(seen, {0: 4.0, 1: 2.0}, 2) == [2, 3, 4]
+    assert others(seen, {0: 4.0 + CLOSE, 1: 2.0}, 2) == [2, 3, 4], "the arithmetic of a server differs by so much"
+    assert others(seen, {0: 4.1, 1: 2.0}, 2) == [2, 3, 4, 5, 6], "half of the nearest rows were missed"
+    assert others(seen._replace(last=np.array([4.2])), {0: 4.1, 1: 2.0}, 2) == [2, 3, 4], "not due: behind the last row"
+    assert others(looking([inf, 4.0, 2.0, *behind], last=-9.0), {0: 9.0, 1: 4.0, 2: 2.0}, 3) == [3, 4, 5]
+
+
+@pytest.mark.parametrize("metric", ["COSINE", "IP", "L2"])
+def test_the_best_are_found_among_pages_too_large_to_compare_all_at_once(old_uri: str, metric: Metric) -> None:
+    pages = np.stack([vectors.PAGE["patches"](number) for number in range(30)])
+    assert pages[0].nbytes * (len(pages) - 10) > COMPARED
+    with Collection("c", dim=vectors.DIM, metric=metric, uri=old_uri) as collection:
+        collection.add([Entity(str(number)) for number in range(len(pages))], vectors=list(pages))
+
+        for query in vectors.queries("patches", 4):
+            exact = {str(number): maxsim(query, page, metric) for number, page in enumerate(pages)}
+            best = sorted(exact, key=lambda name: exact[name], reverse=metric != "L2")[:10]
+            hits = collection.search(query, k=10)
+
+            assert [hit.entity.id for hit in hits] == best
+            assert [hit.score for hit in hits] == pytest.approx([exact[name] for name in best], abs=1e-3)
 
 
 def test_of_two_entities_of_one_family_nothing_is_taken_for_known() -> None:
@@ -386,8 +436,8 @@ def test_of_two_entities_of_one_family_nothing_is_taken_for_known() -> None:
     other = part_key(1, 0)
 
     assert families(one) == families(other)
-    assert found.contenders(1, [one, alone, last], [COMPARED + 1] * 3).tolist() == [0]
-    assert found.contenders(1, [one, other, alone, last], [COMPARED + 1] * 4).tolist() == [0, 1, 2]
+    assert found.prospects([one, alone, last]).most.tolist() == pytest.approx([0.9, 0.5, 0.1])
+    assert found.prospects([one, other, alone, last]).most.tolist() == pytest.approx([inf, inf, 0.5, 0.1])
 
 
 def test_estimates_of_distances_are_of_their_negative() -> None:
@@ -510,8 +560,8 @@ class TestReading:
         (portion,) = (Portion.of(answer, {"b": first}) for first in answer if parts(first["key"]) == 0)
 
         np.testing.assert_array_equal(portion.vectors[portion.places["b"]], np.arange(12).reshape(3, 4))
-        assert portion.scores(MultiVector(np.eye(4)), "IP") == {"b": 8 + 9 + 10 + 11}
-        assert portion.scores(MultiVector(np.eye(4)[:1]), "L2") == {"b": 14 - 0 + 1}
+        assert portion.matches(MultiVector(np.eye(4)), "IP")["b"].tolist() == [8, 9, 10, 11]
+        assert portion.matches(MultiVector(np.eye(4)[:1]), "L2")["b"].tolist() == [14 - 0 + 1]
 
     def test_of_another_writing_only_the_first_row_counts(self, answer: Any) -> None:
         (key,) = (row["key"] for row in answer if parts(row["key"]) == 0)

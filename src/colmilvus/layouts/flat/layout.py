@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any
 
@@ -19,28 +20,26 @@ from colmilvus.layouts.flat.inserting import insert
 from colmilvus.layouts.flat.keys import parts, writings
 from colmilvus.layouts.flat.nearest import nearest
 from colmilvus.layouts.flat.places import places_for
-from colmilvus.layouts.flat.reading import Portion, first_rows
+from colmilvus.layouts.flat.prospects import AT_ONCE
+from colmilvus.layouts.flat.reading import answer_bytes, first_rows, portions
 from colmilvus.layouts.flat.rows import FLAT_SCALARS, flat_entity, flat_rows, flat_segments, flat_vectors, sent_bytes
 from colmilvus.layouts.flat.schema import ALL_LISTS, PROBES, VECTOR, flat_indexes, flat_schema, flat_search
 from colmilvus.layouts.layout import Found, Layout, Stored
-from colmilvus.layouts.portions import ANSWER_BYTES, IDS, MOST_ROWS, REQUEST_BYTES, batches, weighed
+from colmilvus.layouts.portions import IDS, MOST_ROWS, REQUEST_BYTES, batches, weighed
 from colmilvus.layouts.rows import Record
 from colmilvus.layouts.spec import CollectionSpec
 from colmilvus.layouts.table import FIRST, Row, Table
 
 __all__ = ["FlatLayout"]
 
-SPARE = 20
-"""Entities that are compared exactly beyond twice as many as are asked for, at most."""
+SPARE = 40
+"""Entities that may be compared exactly beyond twice as many as are asked for."""
 LEAST_DEPTH = 4_000
 """Rows that each query vector finds, at least: pages have many vectors nearly alike."""
 DEPTH = 200
 """Rows that each query vector finds for each entity that is asked for."""
 DELETED = 500
 """Entities removed in one request."""
-BESIDE_VECTOR = 20
-"""Bytes of a row in an answer beside its vector: its key, and the number of its segment, about."""
-
 PARTITION_KEYS = (2, 4)
 """Of Milvus 2.3.5 it was seen that what is upserted by a partition key lies where no search for that key looks."""
 
@@ -155,14 +154,33 @@ class FlatLayout(Layout):
 
     def _search(self, query: MultiVector, limit: int, expression: str, whole: bool) -> list[Found]:
         rows, found = self._candidates(query, limit, expression, [*(FLAT_SCALARS if whole else SHOWN), WRITING])
-        weights = [self._bytes(row["internal"]["sizes"]) for row in rows]
-        first = {rows[at]["id"]: rows[at] for at in found.contenders(limit, [row["key"] for row in rows], weights)}
-        sizes = {name: row["internal"]["sizes"] for name, row in first.items()}
-        scored: dict[str, float] = {}
-        for portion in self._portions(sizes, [], first):
-            scored |= portion.scores(query, self.spec.metric)
-        best = sorted(scored, key=lambda name: scored[name], reverse=self.spec.metric != "L2")[:limit]
-        return [_found(first[name], scored[name], whole) for name in best]
+        prospects = found.prospects([row["key"] for row in rows])
+        begun = prospects.first(limit, [answer_bytes(row["internal"]["sizes"], self.spec.dim) for row in rows])
+        matches = self._matches(query, [rows[at] for at in begun])
+        others = prospects.others(begun, matches, limit)
+        compared = [rows[at] for at in (*begun, *others)]
+        scores = np.concatenate([matches, self._matches(query, [rows[at] for at in others])]).sum(axis=1)
+        best = [at for at in np.argsort(-scores, kind="stable")[:limit] if not np.isnan(scores[at])]
+        sign = -1 if self.spec.metric == "L2" else 1
+        return [_found(compared[at], float(sign * scores[at]), whole) for at in best]
+
+    def _matches(self, query: MultiVector, rows: Sequence[Row]) -> NDArray[np.float64]:
+        """What each vector of the query matches best, of the entities with these first rows, of "L2" the negative.
+
+        Returns ``(rows, query vectors)``, not a number where an entity is gone meanwhile.
+        """
+
+        def matches(some: Sequence[Row]) -> list[dict[str, NDArray[np.float64]]]:
+            sizes = {row["id"]: row["internal"]["sizes"] for row in some}
+            read = portions(self.table, sizes, [], {row["id"]: row for row in some}, self.spec.dim)
+            return [each.matches(query, self.spec.metric) for each in read]
+
+        gone = np.full(len(query.vectors), np.nan)
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            shares = pool.map(matches, (rows[start::AT_ONCE] for start in range(min(AT_ONCE, len(rows)))))
+            found = {name: best for share in shares for each in share for name, best in each.items()}
+        told = np.array([found.get(row["id"], gone) for row in rows]).reshape(-1, len(gone))
+        return -told if self.spec.metric == "L2" else told
 
     def _candidates(
         self, query: MultiVector, limit: int, expression: str, fields: Sequence[str]
@@ -174,7 +192,7 @@ class FlatLayout(Layout):
         if len(found.families) >= wanted:
             return self._first_rows_of(found.best(wanted), fields, expression), found
         if self.count(expression) <= wanted:
-            return self._first_rows(self.ids(expression), fields, expression), Estimates.of_nothing()
+            return self._first_rows(self.ids(expression), fields, expression), Estimates.of_nothing(len(query.vectors))
         found, are_all = self._estimates(query, MOST_ROWS, ALL_LISTS, expression)
         rows = self._first_rows_of(found.best(wanted), fields, expression)
         if are_all and len(rows) < limit:
@@ -204,18 +222,6 @@ class FlatLayout(Layout):
         found = Estimates.of(hits, less_is_better=self.spec.metric == "L2")
         return found, all(len(each.keys) < depth for each in hits)
 
-    def _portions(
-        self, sizes: Mapping[str, Sequence[int]], fields: Sequence[str], first: Mapping[str, Row]
-    ) -> Iterator[Portion]:
-        """All rows of these entities, those of another writing than that of their first row left out."""
-        for some in weighed(sizes, lambda name: self._bytes(sizes[name]), ANSWER_BYTES):
-            answer = self.table.answer(one_of("id", some), [VECTOR, *fields])
-            yield Portion.of(answer, {name: first[name] for name in some})
-
-    def _bytes(self, sizes: Sequence[int]) -> int:
-        """About what the rows of an entity take in an answer: vectors and texts of segments, and a key in each row."""
-        return sum(sizes) + sum(sizes) // (4 * self.spec.dim) * BESIDE_VECTOR
-
     def search_text(self, *_: Any, **__: Any) -> list[Found]:
         self.check_text()
         return []
@@ -231,7 +237,7 @@ class FlatLayout(Layout):
         fields = SEGMENT_FIELDS if self.spec.segments else ()
         there = {name: sizes[name] for name in first}
         found = {}
-        for portion in self._portions(there, fields, first):
+        for portion in portions(self.table, there, fields, first, self.spec.dim):
             for name, places in portion.places.items():
                 rows = portion.rows_of(name)
                 segments = flat_segments(rows) if self.spec.segments else ()

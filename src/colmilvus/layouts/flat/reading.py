@@ -13,11 +13,14 @@ from colmilvus.entity import Metric, MultiVector
 from colmilvus.filters import all_of, one_of
 from colmilvus.layouts.flat.keys import MOST_PARTS, part_key
 from colmilvus.layouts.flat.schema import VECTOR
-from colmilvus.layouts.portions import IDS, batches
+from colmilvus.layouts.portions import ANSWER_BYTES, IDS, batches, weighed
 from colmilvus.layouts.table import FIRST, Row, Table
 from colmilvus.maxsim import similarities
 
-__all__ = ["Portion", "first_rows", "vectors_in"]
+__all__ = ["Portion", "answer_bytes", "first_rows", "portions", "vectors_in"]
+
+BESIDE_VECTOR = 20
+"""Bytes of a row in an answer beside its vector: its key, and the number of its segment, about."""
 
 
 def first_rows(table: Table, ids: Sequence[str], fields: Sequence[str], expression: str = "") -> list[Row]:
@@ -53,14 +56,34 @@ class Portion:
         own = {name: found for name, found in places.items() if len(found)}
         return cls(rows, vectors_in(answer, VECTOR), own)
 
-    def scores(self, query: MultiVector, metric: Metric) -> dict[str, float]:
-        """The MaxSim of each entity."""
-        matches = similarities(query, self.vectors, metric)
+    def matches(self, query: MultiVector, metric: Metric) -> dict[str, NDArray[np.float64]]:
+        """Of each entity the best match for each vector of the query, whose sum is its MaxSim."""
         best = np.min if metric == "L2" else np.max
-        return {name: float(best(matches[:, places], axis=1).sum()) for name, places in self.places.items()}
+        return {
+            name: best(similarities(query, self.vectors[places], metric), axis=1)
+            for name, places in self.places.items()
+        }
 
     def rows_of(self, name: str) -> list[Row]:
         return [self.rows[at] for at in self.places[name].tolist()]
+
+
+def portions(
+    table: Table,
+    sizes: Mapping[str, Sequence[int]],
+    fields: Sequence[str],
+    first: Mapping[str, Row],
+    dim: int,
+) -> Iterator[Portion]:
+    """All rows of these entities, those of another writing than that of their first row left out."""
+    for some in weighed(sizes, lambda name: answer_bytes(sizes[name], dim), ANSWER_BYTES):
+        answer = table.answer(one_of("id", some), [VECTOR, *fields])
+        yield Portion.of(answer, {name: first[name] for name in some})
+
+
+def answer_bytes(sizes: Sequence[int], dim: int) -> int:
+    """About what the rows of an entity take in an answer: vectors and texts of segments, and a key in each row."""
+    return sum(sizes) + sum(sizes) // (4 * dim) * BESIDE_VECTOR
 
 
 def vectors_in(answer: Sequence[Row], field: str) -> NDArray[np.float32]:
@@ -77,4 +100,4 @@ def _packed(message: Any) -> NDArray[np.float32] | None:
     sent, size = message.SerializeToString(), 4 * len(message.data)
     if not size < len(sent) <= size + 11 or sent[0] != 0x0A:
         return None
-    return np.frombuffer(sent, "<f4", offset=len(sent) - size).astype(np.float32)
+    return np.frombuffer(sent, "<f4", offset=len(sent) - size).astype(np.float32, copy=False)
