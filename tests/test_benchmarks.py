@@ -250,7 +250,7 @@ def test_flat_rows_are_asked_in_turn_with_the_tutorials_method_on_a_server(
     assert list(warm) == [*first, *settled, "tutorial, indexed"]
     assert {row["recall"] for name, row in warm.items() if "tutorial" not in name} == {1}
     sent = {row["system"]: row for row in case.rows if row["part"] == "requests" and row["k"] == 1}
-    assert sent["colmilvus"]["most"] == 3
+    assert sent["colmilvus"]["least"] == sent["colmilvus"]["most"] == 7, "of so few pages all are compared"
     assert sent["tutorial"]["least"] == 1 + 24
     assert all(row["segments"] >= 1 for row in case.rows if "segments" in row)
     written = (tmp_path / "README.md").read_text()
