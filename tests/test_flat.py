@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import grpc
 import numpy as np
 import pytest
-from benchmarks import vectors
+from numpy.typing import NDArray
 from pymilvus import DataType, MilvusClient
 from pymilvus.exceptions import MilvusException
 from pymilvus.grpc_gen import milvus_pb2_grpc
@@ -413,19 +413,39 @@ def test_what_is_little_behind_may_be_among_the_best_and_more_so_the_more_was_mi
 
 
 @pytest.mark.parametrize("metric", ["COSINE", "IP", "L2"])
-def test_the_best_are_found_among_pages_too_large_to_compare_all_at_once(old_uri: str, metric: Metric) -> None:
-    pages = np.stack([vectors.PAGE["patches"](number) for number in range(30)])
-    assert pages[0].nbytes * (len(pages) - 10) > COMPARED
-    with Collection("c", dim=vectors.DIM, metric=metric, uri=old_uri) as collection:
-        collection.add([Entity(str(number)) for number in range(len(pages))], vectors=list(pages))
+def test_what_looks_worse_than_all_that_are_compared_first_is_found_if_it_is_better(
+    old_uri: str, metric: Metric
+) -> None:
+    """The nearest row of the best page to one vector lies just behind the last row found, far behind the first."""
+    one, two, beside_one, beside_two = np.eye(128)[:4]
+    rng = np.random.default_rng(0)
 
-        for query in vectors.queries("patches", 4):
-            exact = {str(number): maxsim(query, page, metric) for number, page in enumerate(pages)}
-            best = sorted(exact, key=lambda name: exact[name], reverse=metric != "L2")[:10]
-            hits = collection.search(query, k=10)
+    def page(ones: Sequence[float], best_two: float) -> NDArray[np.float32]:
+        """Unit vectors with these products with ``one``, one with ``two``, and others that are far from both."""
+        rows = [*((x, one, beside_one) for x in ones), (best_two, two, beside_two)]
+        near = [x * towards + (1 - x * x) ** 0.5 * beside for x, towards, beside in rows]
+        far = np.concatenate([np.zeros((1030 - len(near), 4)), rng.standard_normal((1030 - len(near), 124))], axis=1)
+        return np.vstack([near, far / np.linalg.norm(far, axis=1, keepdims=True)]).astype(np.float32)
 
-            assert [hit.entity.id for hit in hits] == best
-            assert [hit.score for hit in hits] == pytest.approx([exact[name] for name in best], abs=1e-3)
+    turned_away = page([], 0.0) * 0.99 - 0.14 * two.astype(np.float32)
+    turned_away[0] = 0.99 * one - 0.14 * two
+    pages = {
+        "best": page([0.499], 0.37),
+        **{f"second {number}": page(np.linspace(0.505, 0.52, 140).tolist(), 0.3) for number in range(30)},
+        "first of one": turned_away,
+        **{f"far {number}": page([], 0.01) for number in range(16)},
+    }
+    query = np.stack([one, two]).astype(np.float32)
+    exact = {name: maxsim(query, vectors, metric) for name, vectors in pages.items()}
+    assert sorted(exact, key=lambda name: exact[name], reverse=metric != "L2")[0] == "best"
+    assert 30 * pages["best"].nbytes > COMPARED
+    with Collection("c", dim=128, metric=metric, uri=old_uri) as collection:
+        collection.add([Entity(name) for name in pages], vectors=list(pages.values()))
+
+        (hit,) = collection.search(query, k=1)
+
+    assert hit.entity.id == "best"
+    assert hit.score == pytest.approx(exact["best"])
 
 
 def test_of_two_entities_of_one_family_nothing_is_taken_for_known() -> None:

@@ -40,6 +40,7 @@ DEPTH = 200
 """Rows that each query vector finds for each entity that is asked for."""
 DELETED = 500
 """Entities removed in one request."""
+
 PARTITION_KEYS = (2, 4)
 """Of Milvus 2.3.5 it was seen that what is upserted by a partition key lies where no search for that key looks."""
 
